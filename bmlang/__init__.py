@@ -1,0 +1,1 @@
+"""BMLang: tensor programs and models for Sophon TPUs."""

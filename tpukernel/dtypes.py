@@ -1,0 +1,100 @@
+"""Data types of the TPUs, on numpy and ml_dtypes.
+
+A `Dtype` is what the chips distinguish: kind, width and signedness. The number by which a chip encodes it is a fact of the chip
+(`Chip.dtype_codes`), not of the type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tpukernel.errors import TpuError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["DTYPES", "Dtype", "DtypeNameError", "bf16", "dtype_of", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
+
+
+class DtypeNameError(TpuError, code="CHIP101"):
+    """A data type that the TPUs do not have was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dtype:
+    """One data type: `kind` is "f" (IEEE float), "b" (bfloat), "i" (signed) or "u" (unsigned integer); `bits` its width."""
+
+    name: str
+    kind: Literal["f", "b", "i", "u"]
+    bits: int
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self.bits // 8
+
+    @property
+    def is_float(self) -> bool:
+        return self.kind in "fb"
+
+    @property
+    def is_int(self) -> bool:
+        return not self.is_float
+
+    @property
+    def is_signed(self) -> bool:
+        """True for signed integers and for all floats."""
+        return self.kind != "u"
+
+    @property
+    def numpy(self) -> np.dtype:
+        """The numpy dtype of the same bits (`ml_dtypes.bfloat16` for bf16)."""
+        import numpy as np
+
+        if self.kind == "b":
+            import ml_dtypes
+
+            return np.dtype(ml_dtypes.bfloat16)
+        return np.dtype(f"{self.kind}{self.itemsize}")
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+f32 = Dtype("f32", "f", 32)
+f16 = Dtype("f16", "f", 16)
+bf16 = Dtype("bf16", "b", 16)
+i8 = Dtype("i8", "i", 8)
+u8 = Dtype("u8", "u", 8)
+i16 = Dtype("i16", "i", 16)
+u16 = Dtype("u16", "u", 16)
+i32 = Dtype("i32", "i", 32)
+u32 = Dtype("u32", "u", 32)
+
+DTYPES: dict[str, Dtype] = {t.name: t for t in (f32, f16, bf16, i8, u8, i16, u16, i32, u32)}
+"""All data types by name."""
+
+
+def dtype_of(value: Dtype | str | np.dtype | type) -> Dtype:
+    """The `Dtype` for a Dtype, its name, or a numpy dtype or scalar type.
+
+    Raises:
+        DtypeNameError: the TPUs have no such type (float64, int64, bool, ...).
+    """
+    if isinstance(value, Dtype):
+        return value
+    if isinstance(value, str) and value in DTYPES:
+        return DTYPES[value]
+    import numpy as np
+
+    try:
+        wanted = np.dtype(value)
+    except TypeError:
+        wanted = None
+    found = {"float32": f32, "float16": f16, "bfloat16": bf16}.get(wanted.name) if wanted is not None else None
+    if wanted is not None and found is None and wanted.kind in "iu":
+        found = DTYPES.get(f"{wanted.kind}{wanted.itemsize * 8}")
+    if found is None:
+        raise DtypeNameError(f"there is no TPU data type {value!r}", help=f"use one of {', '.join(DTYPES)}")
+    return found
