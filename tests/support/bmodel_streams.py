@@ -1,7 +1,7 @@
 """Extracts the raw command streams of static nets from BModel files, independently of the package under test.
 
 Container: 64-byte header (magic, header size, flatbuffers size, binary size), a FlatBuffer with root table ``Model``, and the binary
-section that every ``Binary{start, size}`` points into. Table and field numbers are those of the published schema ``bmodel.fbs`` of tpu-mlir.
+section that every ``Binary{start, size}`` points into. The numbers below are those of the published schema ``bmodel.fbs`` of tpu-mlir.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,17 +151,17 @@ class _CallEntry(TypedDict):
     params: dict[str, ParamValue]
 
 
-class _Entry(TypedDict, total=False):
+class _Entry(TypedDict):
     id: str
     function: str
     params: dict[str, ParamValue]
-    calls: list[_CallEntry]
-    end_command: bool
-    raw_instruction: bool
     dtypes: dict[str, str | int | bool]
     tensors: list[list[str | int | list[int]]]
-    prelude: list[list[str | list[int]]]
     instructions: list[list[str | int | dict[str, int] | None]]
+    calls: NotRequired[list[_CallEntry]]
+    end_command: NotRequired[bool]
+    raw_instruction: NotRequired[bool]
+    prelude: NotRequired[list[list[str | list[int]]]]
 
 
 class _Index(TypedDict):

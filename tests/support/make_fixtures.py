@@ -79,8 +79,8 @@ def pack_golden(recording: Path) -> None:
             memory[f"{key}_{suffix}"] = np.concatenate([np.zeros(0, np.uint32), *(file[f"{key}_{suffix}"] for file in present)])
         memory[f"{key}_data"] = _packed(file[f"{key}_data"] for file in present)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(FOLDER / "streams.npz", **streams)
-    np.savez_compressed(FOLDER / "memory.npz", **memory)
+    np.savez_compressed(FOLDER / "streams.npz", allow_pickle=False, **streams)
+    np.savez_compressed(FOLDER / "memory.npz", allow_pickle=False, **memory)
     with np.load(recording / "static_bm1684x.npz", allow_pickle=False) as file:
         np.savez_compressed(FOLDER / "static.npz", smem=file["smem"])
     lines = ",\n".join(json.dumps(_case(entry), ensure_ascii=False, separators=(",", ":")) for entry in entries)
