@@ -29,7 +29,15 @@ def _regions() -> dict[str, Region]:
 
 def _static_tables() -> dict[str, StaticTable]:
     # Offset and length of each coefficient table in the static memory, as the official special functions read them.
-    tables = [("exp", 0x400, 10), ("log", 0x480, 16), ("erf", 0x580, 10), ("sin", 0x6C0, 32), ("cos", 0x740, 32), ("arcsin", 0x7C0, 32), ("tan", 0x8C0, 32)]
+    tables = [
+        ("exp", 0x400, 10),
+        ("log", 0x480, 16),
+        ("erf", 0x580, 10),
+        ("sin", 0x6C0, 32),
+        ("cos", 0x740, 32),
+        ("arcsin", 0x7C0, 32),
+        ("tan", 0x8C0, 32),
+    ]
     found = {name: StaticTable(name, offset, count, f32) for name, offset, count in tables}
     found["iota"] = StaticTable("iota", 0x5C0, 64, i32)
     return found

@@ -1,0 +1,24 @@
+"""Runs the Python blocks of README.md, CONTRIBUTING.md and docs/ as tests.
+
+A block that starts with `>>>` is a doctest: its output, or the error that it raises, must be what the page shows. Any other block must run
+without an error. The blocks of one page share their names.
+"""
+
+from __future__ import annotations
+
+import pytest
+from sybil import Sybil
+from sybil.integration.pytest import SybilItem
+from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
+
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["README.md", "CONTRIBUTING.md", "docs/*.md", "docs/**/*.md"],
+    excludes=["docs/_build/**", "grammar/*"],
+).pytest()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, SybilItem):
+            item.add_marker(pytest.mark.docs)
