@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.vendor import skip_vendor_tests
 
 EXAMPLES = {"smoke": 5, "normal": 60, "nightly": 3000}
 
@@ -22,3 +25,7 @@ for _name, _examples in EXAMPLES.items():
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip_vendor_tests(items)
