@@ -19,6 +19,7 @@ pytest_collect_file = Sybil(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the examples of pages as `docs`."""
     for item in items:
         if isinstance(item, SybilItem):
             item.add_marker(pytest.mark.docs)
