@@ -7,7 +7,7 @@ A `Dtype` is what the chips distinguish: kind, width and signedness. The number 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from tpukernel.errors import TpuError
 
@@ -48,6 +48,11 @@ class Dtype:
         return self.kind != "u"
 
     @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest number of an integer type."""
+        return (-(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1) if self.kind == "i" else (0, (1 << self.bits) - 1)
+
+    @property
     def numpy(self) -> np.dtype:
         """The numpy dtype of the same bits (`ml_dtypes.bfloat16` for bf16)."""
         import numpy as np
@@ -75,26 +80,31 @@ u32 = Dtype("u32", "u", 32)
 DTYPES: dict[str, Dtype] = {t.name: t for t in (f32, f16, bf16, i8, u8, i16, u16, i32, u32)}
 """All data types by name."""
 
+_LONG = {"f": "float", "b": "bfloat", "i": "int", "u": "uint"}
+_BY_LONG_NAME = {f"{_LONG[t.kind]}{t.bits}": t for t in DTYPES.values()}
+
 
 def dtype_of(value: Dtype | str | np.dtype | type) -> Dtype:
-    """The `Dtype` for a Dtype, its name, or a numpy dtype or scalar type.
+    """The `Dtype` for a Dtype, its name ("i8", "f32") or long name ("int8", "float32"), or a numpy dtype or scalar type.
+
+    numpy's own short names mean bytes, not bits ("i4", "f4"), and are refused.
 
     Raises:
-        DtypeNameError: the TPUs have no such type (float64, int64, bool, ...).
+        DtypeNameError: the TPUs have no such type (float64, int64, bool, another byte order, ...).
     """
     if isinstance(value, Dtype):
         return value
-    if isinstance(value, str) and value in DTYPES:
-        return DTYPES[value]
-    import numpy as np
-
-    try:
-        wanted = np.dtype(value)
-    except TypeError:
-        wanted = None
-    found = {"float32": f32, "float16": f16, "bfloat16": bf16}.get(wanted.name) if wanted is not None else None
-    if wanted is not None and found is None and wanted.kind in "iu":
-        found = DTYPES.get(f"{wanted.kind}{wanted.itemsize * 8}")
+    found = DTYPES.get(value) or _BY_LONG_NAME.get(value) if isinstance(value, str) else _BY_LONG_NAME.get(_long_name(value))
     if found is None:
         raise DtypeNameError(f"there is no TPU data type {value!r}", help=f"use one of {', '.join(DTYPES)}")
     return found
+
+
+def _long_name(value: object) -> str:
+    import numpy as np
+
+    try:
+        wanted = np.dtype(cast("type", value))
+    except (TypeError, ValueError):
+        return ""
+    return wanted.name if wanted.isnative else ""

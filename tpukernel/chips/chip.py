@@ -40,7 +40,12 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class StaticTable:
-    """One table of the static memory: `count` elements of `dtype` from byte `offset` on."""
+    """One table of the static memory: `count` elements of `dtype` from byte `offset` on.
+
+    The tables are the series of a function around 0: `exp`, `log` (of 1 + x), `arcsin` and `arctan` of x, `sin` and `cos` of 2 pi x,
+    `tan` of pi x; odd and even functions list only their odd or even coefficients. `erf` is a rational approximation's exponent,
+    `exp_values` are e^-103 to e^88, `iota` the numbers from 0.
+    """
 
     name: str
     offset: int
@@ -56,15 +61,18 @@ class Chip:
         lanes: lanes (NPUs), each with its own local memory and its own EUs.
         lane_bytes: bytes of local memory of one lane.
         banks: banks of the local memory of one lane.
-        eu_bytes: bytes that the EUs of one lane take at once; also the alignment unit of local tensors.
+        eu_bytes: the alignment unit of local tensors, in bytes. (On the BM1684X also what the EUs of one lane take in a cycle; not on the
+            BM1684.)
         regions: the address map seen by the GDMA, by name: `lmem`, `l2`, `ddr`, and `static` where the chip has it.
         dtype_codes: the number by which an instruction names the width and kind of a type; signedness is a separate bit.
-        weight_pack: input channels that a convolution weight keeps together per tap ("IC parallel"), by bits of the input type.
+        weight_pack: input channels that a convolution weight keeps together per tap ("IC parallel"), by type of the weight. A type that
+            is not in here has no known weight layout.
         command_id_bits: width of a command number; a longer program is cut into groups.
         max_shape: largest size of one dimension in an instruction.
         gdma_max_w_stride_bytes: largest distance of two neighbouring w elements in a GDMA copy, or None when there is no such limit.
         stream_alignment: bytes to which a finished command stream is padded.
-        static_tables: what the static memory holds.
+        static_tables: what the static memory holds, by the table's name; those of 16-bit types carry the type in the name ("exp_bf16").
+        packs: how many n may share a unit (`LocalTensor.pack`) besides 1, by type.
     """
 
     name: str
@@ -74,12 +82,13 @@ class Chip:
     eu_bytes: int
     regions: Mapping[str, Region]
     dtype_codes: Mapping[Dtype, int]
-    weight_pack: Mapping[int, int]
+    weight_pack: Mapping[Dtype, int]
     command_id_bits: int
     max_shape: int
     gdma_max_w_stride_bytes: int | None
     stream_alignment: int
     static_tables: Mapping[str, StaticTable] = field(default_factory=lambda: MappingProxyType({}))
+    packs: Mapping[Dtype, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __repr__(self) -> str:
         return self.name
@@ -89,6 +98,9 @@ class Chip:
 
     def __eq__(self, other: object) -> bool:
         return self is other
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return chip_of, (self.name,)  # a copy or an unpickled chip is the chip itself
 
     @property
     def bank_bytes(self) -> int:
@@ -106,7 +118,7 @@ class Chip:
         return (1 << self.command_id_bits) - 1
 
     def eu_count(self, dtype: Dtype) -> int:
-        """Elements of `dtype` that the EUs of one lane take at once."""
+        """Elements of `dtype` in one alignment unit, as `tpu_eu_num` and `okk_eu_num` count them."""
         return self.eu_bytes // dtype.itemsize
 
     @cached_property
@@ -131,7 +143,7 @@ def chip_of(chip: Chip | str) -> Chip:
     """
     if isinstance(chip, Chip):
         return chip
-    found = CHIPS.get(chip.upper())
+    found = CHIPS.get(str(chip).upper())
     if found is None:
         raise ChipNameError(f"there is no chip {chip!r}", help=f"use one of {', '.join(CHIPS)}")
     return found

@@ -5,11 +5,17 @@ A shape is (n, c, h, w); strides are in elements, in the same order; 0 repeats t
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
+from tpukernel.chips.errors import ConstantRangeError, LayoutError
 from tpukernel.dtypes import Dtype
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["Constant", "Dim4", "Layout", "LocalTensor", "Operand", "SystemTensor"]
 
@@ -42,6 +48,11 @@ class LocalTensor:
         dtype: element type.
         layout: how the elements lie; `FREE` goes with `strides`, every other layout with `strides=None`.
         strides: elements from one n, c, h, w to the next inside a lane; the c stride is the distance of two channels of one lane.
+        pack: elements of that many neighbouring n that share one unit: 4 ("4N") or 2 ("2N") on the BM1684. n // pack selects the unit, n
+            % pack the place in it; the n stride, like all strides of a packed tensor, counts units.
+
+    Raises:
+        LayoutError: FREE without strides, or strides with another layout.
     """
 
     address: int
@@ -49,10 +60,15 @@ class LocalTensor:
     dtype: Dtype
     layout: Layout = Layout.EU_ALIGNED
     strides: Dim4 | None = None
+    pack: int = 1
 
     def __post_init__(self) -> None:
         if (self.layout is Layout.FREE) != (self.strides is not None):
-            raise ValueError(f"layout {self.layout.name} {'needs' if self.strides is None else 'cannot have'} strides")
+            wrong = "needs strides" if self.strides is None else f"cannot have strides {self.strides}"
+            raise LayoutError(
+                f"a local tensor {self.shape} {self.dtype!r} of layout {self.layout.name} {wrong}",
+                help="give strides with Layout.FREE, and only with it",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +90,41 @@ class SystemTensor:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """An immediate: the 32 bits that the instruction carries, and the type as which the chip reads their lowest bytes."""
+    """An immediate: the 32 bits that the instruction carries, and the type as which the chip reads their lowest bytes.
+
+    Raises:
+        ConstantRangeError: `bits` are not 32 bits.
+    """
 
     bits: int
     dtype: Dtype
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.bits < 1 << 32:
+            raise ConstantRangeError(
+                f"an instruction carries 32 bits, not {self.bits:#x}", help="use Constant.of(value, dtype) for a number"
+            )
+
     @classmethod
     def of(cls, value: float, dtype: Dtype) -> Constant:
-        """The constant of that value.
+        """The constant of that value, rounded to the nearest one of a float type (ties to even); the bits above those of the type are 0.
 
         Raises:
-            OverflowError: an integer type cannot hold the value.
+            ConstantRangeError: an integer type cannot hold the value exactly, or a finite value is too large for a float type.
         """
         if dtype.is_int:
-            low, high = (-(1 << dtype.bits - 1), (1 << dtype.bits - 1) - 1) if dtype.is_signed else (0, (1 << dtype.bits) - 1)
-            if int(value) != value or not low <= value <= high:
-                raise OverflowError(f"{dtype} cannot hold {value!r}")
+            low, high = dtype.limits
+            if not _is_finite(value) or int(value) != value or not low <= value <= high:
+                raise ConstantRangeError(
+                    f"{dtype!r} cannot hold {value!r}", help=f"use an integer from {low} to {high}, or another data type"
+                )
             return cls(int(value) & ((1 << dtype.bits) - 1), dtype)
-        import numpy as np
-
-        raw = np.asarray(value, dtype.numpy).tobytes()
-        return cls(int.from_bytes(raw, "little"), dtype)
+        number = _nearest(float(value), dtype) if _is_finite(value) or isinstance(value, float) else None
+        if number is None or (_is_finite(value) and not _is_finite(float(number))):
+            raise ConstantRangeError(
+                f"{dtype!r} cannot hold {value!r}", help="use a smaller number, a type with a larger exponent, or infinity itself"
+            )
+        return cls(int.from_bytes(number.tobytes(), "little"), dtype)
 
     @property
     def value(self) -> float:
@@ -105,6 +135,26 @@ class Constant:
         if self.dtype.kind == "b":
             return float(struct.unpack("<f", struct.pack("<I", low << 16))[0])
         return float(struct.unpack("<f" if self.dtype.bits == 32 else "<e", low.to_bytes(self.dtype.itemsize, "little"))[0])
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond every float
+        return False
+
+
+def _nearest(value: float, dtype: Dtype) -> np.generic:
+    import numpy as np
+
+    with np.errstate(over="ignore", under="ignore"):
+        if dtype.kind != "b":
+            return dtype.numpy.type(value)
+        # ml_dtypes rounds to f32 first. Rounding that to odd keeps what the second rounding has to know.
+        single = np.float32(value)
+        if math.isfinite(single) and float(single) != value and not single.view(np.uint32) & 1:
+            single = np.nextafter(single, np.float32(math.copysign(math.inf, value - float(single))))
+        return dtype.numpy.type(single)
 
 
 Operand = LocalTensor | SystemTensor | Constant
