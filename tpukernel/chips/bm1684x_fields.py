@@ -91,3 +91,19 @@ FORMATS: dict[str, str] = {
     "DMA_scatter": _GDMA_LINES,
 }
 """Fields by command format."""
+
+_SG = ["pl_gather_rec", "pe_m_gather_d1coor", "pe_s_nonzero", "pe_s_scatter_pp_d1coor", "pl_gather_perw", "pl_scatter_perw", "pe_s_nonzero_hzd"]
+
+NEVER_EMITTED: dict[tuple[str, int, int], str] = {
+    ("tiu", 4, 2): "RQ rq2",
+    ("tiu", 4, 5): "DQ dq2",
+    **{("tiu", 6, number): f"SG {name}" for number, name in zip((2, 7, 9, 10, 11, 12, 16), _SG, strict=True)},
+    **{("tiu", 7, number): "LAR" for number in range(32)},
+    ("tiu", 9, 13): "SFU taylor",
+    ("tiu", 14, 23): "VC mulDHR",
+    ("gdma", 0, 2): "DMA_tensor collect",
+    ("gdma", 0, 4): "DMA_tensor distribute",
+    ("gdma", 0, 5): "DMA_tensor 4bank_copy",
+    ("gdma", 0, 6): "DMA_tensor 4bank_broadcast",
+}
+"""(engine, operation code, sub-operation) that the tables name, but that the official library never emits on this chip."""

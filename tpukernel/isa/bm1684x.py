@@ -1,0 +1,24 @@
+"""The instruction set of the BM1684X."""
+
+from __future__ import annotations
+
+from tpukernel.chips.bm1684x import BM1684X
+from tpukernel.chips.bm1684x_fields import FORMATS, NEVER_EMITTED
+from tpukernel.isa.arith import Arith
+from tpukernel.isa.dma_sys import DmaSys
+from tpukernel.isa.dma_tensor import DmaTensor
+from tpukernel.isa.format import Format
+from tpukernel.isa.instruction import Instruction
+from tpukernel.isa.sys import Sys
+from tpukernel.isa.tables import InstructionSet
+
+__all__ = ["BM1684X_SET"]
+
+_UNITS: tuple[type[Instruction], ...] = (Arith, Sys, DmaTensor, DmaSys)
+
+BM1684X_SET = InstructionSet(
+    chip=BM1684X,
+    units={unit: Format(unit.unit, BM1684X, FORMATS[unit.unit]) for unit in _UNITS},
+    never_emitted=NEVER_EMITTED,
+)
+"""All commands of the BM1684X that the official library emits."""

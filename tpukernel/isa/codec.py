@@ -1,0 +1,143 @@
+"""Command streams and instructions: `decode` and `encode`.
+
+A stream is what a BModel holds for one engine: commands back to back, as a rule closed by an end command and then filled with zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tpukernel.chips.chip import Chip, Engine, chip_of
+from tpukernel.isa.errors import (
+    EndCommandError,
+    EngineError,
+    FieldValueError,
+    TrailingBytesError,
+    TruncatedStreamError,
+    UnknownCommandError,
+    UnsupportedCommandError,
+)
+from tpukernel.isa.format import Bits
+from tpukernel.isa.instruction import Instruction
+from tpukernel.isa.tables import InstructionSet, instruction_set
+
+__all__ = ["decode", "encode"]
+
+_HEAD_BYTES = {"tiu": 7, "gdma": 5}
+"""Bytes that must be there to tell what a command is."""
+
+
+def decode(chip: Chip | str, engine: Engine, data: bytes | bytearray | memoryview) -> list[Instruction]:
+    """The instructions of a command stream.
+
+    Every bit is kept: what no operand explains is the instruction's `residue`. Zeros behind an end command are filling and become nothing.
+
+    Args:
+        chip: the chip or its name.
+        engine: whose stream it is, `tiu` or `gdma`.
+        data: the stream; empty gives an empty list.
+
+    Raises:
+        TruncatedStreamError: it ends inside a command.
+        UnknownCommandError: bytes that are no command of the chip.
+        UnsupportedCommandError: a command that the tables name but nobody emits.
+        FieldValueError: a field holds a number without a meaning.
+        TrailingBytesError: something other than zeros follows the end command.
+        EngineError: no such engine.
+    """
+    chip = chip_of(chip)
+    if engine not in _HEAD_BYTES:
+        raise EngineError(f"there is no engine {engine!r}", help="use 'tiu' or 'gdma'")
+    commands = instruction_set(chip)
+    data = bytes(data)
+    found: list[Instruction] = []
+    offset, size = 0, len(data)
+    while offset < size:
+        code, sub, short = _head(engine, data, offset)
+        entry = commands.commands.get((engine, code, sub))
+        if entry is None or short != entry[0].fixed.get("cmd_short", 0):
+            raise _no_command(commands, engine, offset, code, sub, short)
+        unit, format = entry
+        end = offset + format.bytes
+        if end > size:
+            raise TruncatedStreamError(
+                f"a {format.name} command has {format.bytes} bytes, but only {size - offset} are left", engine=engine, offset=offset
+            )
+        bits = Bits(format, int.from_bytes(data[offset:end], "little"))
+        instruction = unit.view(bits, (engine, offset))
+        _refuse_invalid(instruction, bits, engine, offset)
+        found.append(instruction)
+        offset = end
+        if instruction.is_end:
+            rest = data[offset:].lstrip(b"\0")
+            if rest:
+                raise TrailingBytesError(
+                    f"{len(rest)} bytes that are not all zero follow the end command", engine=engine, offset=size - len(rest)
+                )
+            break
+    return found
+
+
+def _head(engine: Engine, data: bytes, offset: int) -> tuple[int, int, int]:
+    """(operation code, sub-operation, short flag) of the command at `offset`."""
+    need = _HEAD_BYTES[engine]
+    if len(data) - offset < need:
+        raise TruncatedStreamError(f"{len(data) - offset} bytes are left, too few for a command", engine=engine, offset=offset)
+    head = int.from_bytes(data[offset : offset + need], "little")
+    if engine == "tiu":
+        return head >> 41 & 0xF, head >> 45 & 0x1F, head & 1
+    return head >> 32 & 0xF, head >> 36 & 0x7, head >> 3 & 1
+
+
+def _no_command(
+    commands: InstructionSet, engine: Engine, offset: int, code: int, sub: int, short: int
+) -> UnknownCommandError | UnsupportedCommandError:
+    chip, numbers = commands.chip, f"operation code {code}, sub-operation {sub}"
+    name = commands.never_emitted.get((engine, code, sub))
+    if name is not None:
+        return UnsupportedCommandError(f"{chip}: {name} ({numbers}) is never emitted and not supported", engine=engine, offset=offset)
+    if (engine, code, sub) in commands.commands:
+        format = commands.commands[engine, code, sub][1]
+        form = "short" if short else "long"
+        return UnsupportedCommandError(
+            f"{chip}: the {form} form of {format.name} ({numbers}) is never emitted and not supported",
+            engine=engine,
+            offset=offset,
+            help="if these are zeros, the stream has no end command" if not (code or sub or short) else None,
+        )
+    return UnknownCommandError(f"{chip} has no {engine} command with {numbers}", engine=engine, offset=offset)
+
+
+def _refuse_invalid(instruction: Instruction, bits: Bits, engine: Engine, offset: int) -> None:
+    for spec in instruction.checked:
+        field = spec.invalid(instruction, bits)
+        if field is not None:
+            raise FieldValueError(f"{bits.format.name}: {field} = {bits[field]} has no meaning", engine=engine, offset=offset)
+
+
+def encode(chip: Chip | str, instructions: Iterable[Instruction]) -> bytes:
+    """The command stream of instructions of one engine. After an end command it is filled with zeros to the chip's stream alignment.
+
+    Raises:
+        EndCommandError: instructions follow an end command.
+        EngineError: the instructions are of different engines.
+        FieldRangeError, OperandConflictError, LegalityError: an instruction cannot be encoded (see `Instruction.encoded`).
+    """
+    chip = chip_of(chip)
+    parts: list[bytes] = []
+    engine: Engine | None = None
+    ended = False
+    for instruction in instructions:
+        if ended:
+            raise EndCommandError(f"{instruction.title} follows the end command", help="put the end command last")
+        if engine is None:
+            engine = instruction.engine
+        elif instruction.engine != engine:
+            raise EngineError(
+                f"{instruction.title} is a {instruction.engine} command in a {engine} stream", help="encode each engine on its own"
+            )
+        bits = instruction.encoded(chip)
+        parts.append(bits.record.to_bytes(bits.format.bytes, "little"))
+        ended = instruction.is_end
+    data = b"".join(parts)
+    return data + bytes(-len(data) % chip.stream_alignment) if ended else data

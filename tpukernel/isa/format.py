@@ -1,0 +1,114 @@
+"""A command format: which bits of a command hold which field; and reading and writing those bits.
+
+A command is handled as one Python int, bit 0 being the lowest bit of its first byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+from tpukernel.chips.chip import Chip
+from tpukernel.isa.errors import FieldRangeError, OperandConflictError
+
+__all__ = ["BitWriter", "Bits", "Format"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """The bit fields of one kind of command of one chip.
+
+    Attributes:
+        name: name of the kind in the chip's tables, for example `AR`.
+        chip: the chip.
+        layout: the fields, lowest bit first, as `name:width`; `_` for bits without a use.
+    """
+
+    name: str
+    chip: Chip
+    layout: str
+
+    @cached_property
+    def fields(self) -> Mapping[str, tuple[int, int]]:
+        """Field name -> (lowest bit, width). Bits without a use are called `unused<lowest bit>`."""
+        found: dict[str, tuple[int, int]] = {}
+        position = 0
+        for entry in self.layout.split():
+            name, width = entry.split(":")
+            found[f"unused{position}" if name == "_" else name] = position, int(width)
+            position += int(width)
+        return MappingProxyType(found)
+
+    @cached_property
+    def masks(self) -> Mapping[str, tuple[int, int]]:
+        """Field name -> (lowest bit, mask before shifting back)."""
+        return MappingProxyType({name: (low, (1 << width) - 1) for name, (low, width) in self.fields.items()})
+
+    @cached_property
+    def bits(self) -> int:
+        """Width of the command."""
+        return sum(int(entry.split(":")[1]) for entry in self.layout.split())
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the command."""
+        return self.bits // 8
+
+    def values(self, record: int) -> dict[str, int]:
+        """Every field of a command that is not zero."""
+        read = {name: (record >> low) & mask for name, (low, mask) in self.masks.items()}
+        return {name: value for name, value in read.items() if value}
+
+
+class Bits:
+    """The fields of one command, for reading: `bits["res0_n"]`."""
+
+    __slots__ = ("_masks", "format", "record")
+
+    def __init__(self, format: Format, record: int) -> None:
+        self.format = format
+        self.record: int = record
+        self._masks = format.masks
+
+    def __getitem__(self, field: str) -> int:
+        low, mask = self._masks[field]
+        return (self.record >> low) & mask
+
+    def __contains__(self, field: str) -> bool:
+        return field in self._masks
+
+    @property
+    def chip(self) -> Chip:
+        return self.format.chip
+
+
+class BitWriter(Bits):
+    """The fields of one command, for writing. A field may be written twice only with the same value."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, format: Format) -> None:
+        super().__init__(format, 0)
+        self._owner: dict[str, str] = {}
+
+    def put(self, field: str, value: int, owner: str) -> None:
+        """Write `value`; `owner` is the operand or attribute on whose behalf, for messages.
+
+        Raises:
+            FieldRangeError: the value does not fit the field.
+            OperandConflictError: another owner wrote another value there.
+        """
+        low, width = self.format.fields[field]
+        if not 0 <= value < 1 << width:
+            raise FieldRangeError(
+                f"{owner}: {field} = {value} does not fit the {width} bits that {self.format.name} has for it",
+                help=f"keep it between 0 and {(1 << width) - 1}",
+            )
+        if field in self._owner and self[field] != value:
+            raise OperandConflictError(
+                f"{owner} asks for {field} = {value}, but {self._owner[field]} asks for {self[field]}, and {self.format.name} has it once"
+            )
+        self._owner.setdefault(field, owner)
+        self.record |= value << low
