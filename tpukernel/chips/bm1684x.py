@@ -13,7 +13,7 @@ tpu-mlir's debugger |
 | largest shape, w stride | `tpu_gdma_shape_limit` for each dimension, `tpu_gdma_move_max_wstride_byte_len` |
 | command ids | 20-bit fields of tpu-mlir's `regdef.py` |
 | static tables | the content that the official library sets up: every entry listed here equals a closed formula (a test compares them, \
-except for the ten coefficients of erf). What lies between and behind the tables differs from run to run of the official library: it is
+except for the ten coefficients of erf). What lies between and behind the tables differs from run to run of the official library: it is \
 not data of the chip |
 """
 
