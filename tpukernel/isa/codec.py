@@ -49,12 +49,13 @@ def decode(chip: Chip | str, engine: Engine, data: bytes | bytearray | memoryvie
     if engine not in _HEAD_BYTES:
         raise EngineError(f"there is no engine {engine!r}", help="use 'tiu' or 'gdma'")
     commands = instruction_set(chip)
+    known, valid = commands.commands, _Controls()
     data = bytes(data)
     found: list[Instruction] = []
     offset, size = 0, len(data)
     while offset < size:
         code, sub, short = _head(engine, data, offset)
-        entry = commands.commands.get((engine, code, sub))
+        entry = known.get((engine, code, sub))
         if entry is None or short != entry[0].fixed.get("cmd_short", 0):
             raise _no_command(commands, engine, offset, code, sub, short)
         unit, format = entry
@@ -64,8 +65,8 @@ def decode(chip: Chip | str, engine: Engine, data: bytes | bytearray | memoryvie
                 f"a {format.name} command has {format.bytes} bytes, but only {size - offset} are left", engine=engine, offset=offset
             )
         bits = Bits(format, int.from_bytes(data[offset:end], "little"))
+        valid.check(unit, bits, engine, offset)
         instruction = unit.view(bits, (engine, offset))
-        _refuse_invalid(instruction, bits, engine, offset)
         found.append(instruction)
         offset = end
         if instruction.is_end:
@@ -76,6 +77,25 @@ def decode(chip: Chip | str, engine: Engine, data: bytes | bytearray | memoryvie
                 )
             break
     return found
+
+
+class _Controls:
+    """Checks the control fields of commands, once for each combination: streams repeat a few of them."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[type[Instruction], int]] = set()
+
+    def check(self, unit: type[Instruction], bits: Bits, engine: Engine, offset: int) -> None:
+        control = bits.record & bits.format.control_mask
+        if (unit, control) in self._seen:
+            return
+        control_bits = Bits(bits.format, control)
+        instruction = unit.view(control_bits)
+        for spec in unit.checked:
+            field = spec.invalid(instruction, control_bits)
+            if field is not None:
+                raise FieldValueError(f"{bits.format.name}: {field} = {bits[field]} has no meaning", engine=engine, offset=offset)
+        self._seen.add((unit, control))
 
 
 def _head(engine: Engine, data: bytes, offset: int) -> tuple[int, int, int]:
@@ -106,13 +126,6 @@ def _no_command(
             help="if these are zeros, the stream has no end command" if not (code or sub or short) else None,
         )
     return UnknownCommandError(f"{chip} has no {engine} command with {numbers}", engine=engine, offset=offset)
-
-
-def _refuse_invalid(instruction: Instruction, bits: Bits, engine: Engine, offset: int) -> None:
-    for spec in instruction.checked:
-        field = spec.invalid(instruction, bits)
-        if field is not None:
-            raise FieldValueError(f"{bits.format.name}: {field} = {bits[field]} has no meaning", engine=engine, offset=offset)
 
 
 def encode(chip: Chip | str, instructions: Iterable[Instruction]) -> bytes:

@@ -47,11 +47,16 @@ class Format:
         return MappingProxyType({name: (low, (1 << width) - 1) for name, (low, width) in self.fields.items()})
 
     @cached_property
+    def control_mask(self) -> int:
+        """The bits of all fields that are no sizes, strides, addresses or numbers, that is, of all fields narrower than 16 bits."""
+        return sum(((1 << width) - 1) << low for low, width in self.fields.values() if width < 16)
+
+    @cached_property
     def bits(self) -> int:
         """Width of the command."""
         return sum(int(entry.split(":")[1]) for entry in self.layout.split())
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """Bytes of the command."""
         return self.bits // 8

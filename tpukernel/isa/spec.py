@@ -86,7 +86,7 @@ class Spec(Generic[T]):
         return given == read
 
     def invalid(self, instruction: Instruction, bits: Bits) -> str | None:
-        """The field that holds a number without a meaning, if there is one."""
+        """The field that holds a number without a meaning, if there is one. Sees only `Format.control_mask`; other fields read as 0."""
         return None
 
 
