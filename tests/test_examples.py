@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,3 +21,9 @@ def test_example(example: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
+
+
+def test_readme_names_examples_that_exist() -> None:
+    names = re.findall(r"examples/(\w+)\.py", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert names
+    assert set(names) <= {path.stem for path in EXAMPLES}
