@@ -5,6 +5,7 @@ from tpukernel.isa.codec import decode, encode
 from tpukernel.isa.dma_sys import DmaSys, DmaSysOp
 from tpukernel.isa.dma_tensor import DmaTensor, DmaTensorOp
 from tpukernel.isa.instruction import Instruction, OperandUse
+from tpukernel.isa.program import Program
 from tpukernel.isa.rounding import Rounding
 from tpukernel.isa.sys import Sys, SysOp
 
