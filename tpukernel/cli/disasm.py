@@ -1,0 +1,101 @@
+"""`tpukernel disasm`: command streams as text."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tpukernel.chips.chip import Chip, Engine, chip_of
+from tpukernel.chips.tensors import Constant, LocalTensor, Operand
+from tpukernel.errors import TpuError
+from tpukernel.isa.instruction import Instruction
+from tpukernel.isa.listing import line
+from tpukernel.isa.program import Program
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage]
+
+__all__ = ["StreamFileError", "add_parser"]
+
+MAX_STREAM_BYTES = 1 << 30
+"""Largest file that is taken for a command stream."""
+
+
+class StreamFileError(TpuError, code="CLI101"):
+    """A file that was given as a command stream cannot be one."""
+
+
+def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = subparsers.add_parser(
+        "disasm", help="show command streams as text", description="Show raw command streams, one line a command."
+    )
+    parser.add_argument("--tiu", type=Path, metavar="FILE", help="stream of the TIU")
+    parser.add_argument("--gdma", type=Path, metavar="FILE", help="stream of the GDMA")
+    parser.add_argument("--chip", default="BM1684X", help="chip the streams are for (default: %(default)s)")
+    parser.add_argument("--check", action="store_true", help="also check every command against the rules of the chip")
+    parser.add_argument("--json", action="store_true", help="print a JSON list instead of text")
+    parser.set_defaults(run=_run, parser=parser)
+
+
+def _run(arguments: argparse.Namespace) -> str:
+    if arguments.tiu is None and arguments.gdma is None:
+        arguments.parser.error("give --tiu FILE, --gdma FILE or both")
+    chip = chip_of(arguments.chip)
+    program = Program.from_streams(chip, tiu=_stream(arguments.tiu), gdma=_stream(arguments.gdma))
+    both = arguments.tiu is not None and arguments.gdma is not None
+    instructions = list(program) if both else [*program.groups[0].tiu, *program.groups[0].gdma]
+    if arguments.check:
+        for instruction in instructions:
+            instruction.check(chip)
+    if arguments.json:
+        return json.dumps([_plain(instruction) for instruction in instructions], indent=1)
+    return "\n".join([*_lines(instructions, chip), _summary(program)])
+
+
+def _stream(path: Path | None) -> bytes:
+    if path is None:
+        return b""
+    size = path.stat().st_size
+    if size > MAX_STREAM_BYTES:
+        raise StreamFileError(f"{path} has {size} bytes, too many for a command stream", help=f"{MAX_STREAM_BYTES} bytes at most")
+    return path.read_bytes()
+
+
+def _lines(instructions: Iterable[Instruction], chip: Chip) -> Iterator[str]:
+    return (line(instruction, chip) for instruction in instructions)
+
+
+def _summary(program: Program) -> str:
+    found = program.statistics()
+    engines: tuple[Engine, Engine] = ("tiu", "gdma")
+    commands = ", ".join(f"{found.commands[engine]} {engine} commands in {found.stream_bytes[engine]} bytes" for engine in engines)
+    return f"# {commands}; {found.macs} MACs, {found.bytes_moved} bytes moved"
+
+
+def _plain(instruction: Instruction) -> dict[str, object]:
+    return {
+        "engine": instruction.engine,
+        "id": instruction.id,
+        "depends": instruction.depends,
+        "name": instruction.title,
+        "operands": {use.name: {"direction": use.direction, **_plain_operand(use.value)} for use in instruction.operands()},
+        "attributes": {
+            name: value.name.lower() if isinstance(value, IntEnum) else value for name, value in instruction.attributes().items()
+        },
+        "residue": dict(instruction.residue),
+    }
+
+
+def _plain_operand(value: Operand) -> dict[str, object]:
+    if isinstance(value, Constant):
+        return {"kind": "constant", "dtype": value.dtype.name, "bits": value.bits}
+    kind = "local" if isinstance(value, LocalTensor) else "system"
+    plain: dict[str, object] = {"kind": kind, "dtype": value.dtype.name, "address": value.address, "shape": value.shape}
+    if isinstance(value, LocalTensor):
+        plain["layout"] = value.layout.value
+    return plain | {"strides": value.strides}
