@@ -190,6 +190,11 @@ class Program:
             raise ParallelSectionError("no parallel section is open")
         self._section = None
 
+    @property
+    def in_parallel(self) -> bool:
+        """Whether a parallel section is open."""
+        return self._section is not None
+
     def end(self) -> Program:
         """Add the end commands of both engines; nothing can be appended afterwards.
 

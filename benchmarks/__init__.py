@@ -1,0 +1,1 @@
+"""Benchmarks: ratios and times of one run, never limits."""
