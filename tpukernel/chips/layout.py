@@ -12,6 +12,7 @@ recorded memory images.
 * Packed tensors (`LocalTensor.pack`) lay out units of `pack` neighbouring n like the elements of a 32-bit tensor; n // pack counts units.
 * WEIGHT has oc over the lanes like channels, rows without gaps, and the last group of input channels filled up to P. The fill belongs to
   the tensor: `write_tensor` sets it to zero.
+  (The official C model does not read the fill.)
 * A matrix is an EU-aligned tensor (rows, ceil(cols / w), 1, w); its last channel may be partly unused.
 
 The GDMA copies of the official library differ in one point: without strides they leave out the start lane (n stride `c_stride * ceil(C /
@@ -224,7 +225,6 @@ def local_placement(chip: Chip, tensor: LocalTensor) -> Placement:
         LocalAddressError, AlignmentError: it starts at a wrong address.
         LaneOverflowError: it ends behind the end of its lanes.
     """
-    _check_local(chip, tensor)
     needed, free = lane_bytes_needed(chip, tensor), chip.lane_bytes - lane_offset(chip, tensor.address)
     if needed > free:
         raise LaneOverflowError(
@@ -239,7 +239,11 @@ def lane_bytes_needed(chip: Chip, tensor: LocalTensor) -> int:
     """Bytes that the tensor takes in its fullest lane, from its start on: up to the last element (of a packed tensor or weight: up to the
     end of its unit or group), in EU_ALIGNED and LINE_ALIGNED up to the next alignment unit. What `tpu_get_local_size` returns, for every
     layout.
+
+    Raises:
+        TpuError: as `local_placement`, except that the tensor need not fit.
     """
+    _check_local(chip, tensor)
     filled = _placement(chip, tensor, _filled_shape(chip, tensor), 0)
     aligned = tensor.layout in (Layout.EU_ALIGNED, Layout.LINE_ALIGNED)
     unit = _eu_elements(chip, tensor.dtype, tensor.pack) * tensor.dtype.itemsize * tensor.pack if aligned else 1

@@ -6,8 +6,8 @@ linear or wraps: channels over the lanes, packed batches and input channels over
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -66,7 +66,7 @@ class Axis:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Placement:
     """The bytes of a tensor: element (i, j, ...) starts at `base` plus what each axis adds, and has `itemsize` bytes."""
 
@@ -108,21 +108,38 @@ class Placement:
     def read(self, memory: NDArray[np.uint8]) -> NDArray[np.unsignedinteger]:
         """The elements as unsigned integers of their size, in the tensor's shape."""
         found = np.empty(self.shape, f"u{self.itemsize}")
-        for index, view in self._views(memory):
-            found[index].reshape(view.shape)[...] = view
+        for part in self._rectangles:
+            found[part.index].reshape(part.shape)[...] = part.view(memory, self.itemsize)
         return found
 
     def write(self, memory: NDArray[np.uint8], bits: NDArray[np.unsignedinteger]) -> None:
         """Put elements, given as unsigned integers of their size, into the memory."""
-        for index, view in self._views(memory):
-            view[...] = bits[index].reshape(view.shape)
+        for part in self._rectangles:
+            part.view(memory, self.itemsize)[...] = bits[part.index].reshape(part.shape)
 
-    def _views(self, memory: NDArray[np.uint8]) -> Iterator[tuple[tuple[slice, ...], NDArray[np.unsignedinteger]]]:
-        # Rectangles of the tensor and, for each, the view on the memory with (turns, places) for every axis. numpy checks that a view stays
-        # inside the memory, and splitting a dimension never copies.
+    @cached_property
+    def _rectangles(self) -> tuple[_Rectangle, ...]:
         strides = tuple(stride for axis in self.axes for stride in (axis.outer, axis.inner))
-        for pieces in product(*(axis.pieces() for axis in self.axes)):
-            shape = tuple(size for _, turns, places, _ in pieces for size in (turns, places))
-            offset = self.base + sum(piece[3] for piece in pieces)
-            index = tuple(slice(first, first + turns * places) for first, turns, places, _ in pieces)
-            yield index, np.ndarray(shape, f"u{self.itemsize}", memory, offset, strides)
+        return tuple(
+            _Rectangle(
+                index=tuple(slice(first, first + turns * places) for first, turns, places, _ in pieces),
+                shape=tuple(size for _, turns, places, _ in pieces for size in (turns, places)),
+                strides=strides,
+                offset=self.base + sum(offset for *_, offset in pieces),
+            )
+            for pieces in product(*(axis.pieces() for axis in self.axes))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rectangle:
+    """A part of a tensor that numpy can view: `index` in the tensor, `shape` and `strides` in bytes by (turns, places) of every axis."""
+
+    index: tuple[slice, ...]
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+
+    def view(self, memory: NDArray[np.uint8], itemsize: int) -> NDArray[np.unsignedinteger]:
+        # numpy checks that the view stays inside the memory. Splitting a dimension of the tensor, as the callers do, never copies.
+        return np.ndarray(self.shape, f"u{itemsize}", memory, self.offset, self.strides)
