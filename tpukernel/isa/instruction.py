@@ -171,7 +171,9 @@ class Instruction(_Declared):
     def numbered(self, id: int, depends: int) -> Self:
         """The same instruction with these command numbers (as `replace`, but cheap for a decoded one)."""
         if self._bits is None:
-            return self.replace(id=id, depends=depends)
+            instruction = object.__new__(type(self))
+            _set(instruction, None, self._values | {"id": id, "depends": depends}, self._residue, self._origin)
+            return instruction
         masks, record = self._bits.format.masks, self._bits.record
         for field, number in (("cmd_id", id), ("cmd_id_dep", depends)):
             low, mask = masks[field]
