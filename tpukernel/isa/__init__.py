@@ -2,6 +2,13 @@
 
 from tpukernel.isa.arith import Arith, ArithOp
 from tpukernel.isa.codec import decode, encode
+from tpukernel.isa.dma_cw_transpose import DmaCwTranspose
+from tpukernel.isa.dma_gather import DmaGather
+from tpukernel.isa.dma_general import DmaGeneral, DmaGeneralOp
+from tpukernel.isa.dma_masked_select import DmaMaskedSelect
+from tpukernel.isa.dma_matrix import DmaMatrix, DmaMatrixOp
+from tpukernel.isa.dma_nonzero import DmaNonzero
+from tpukernel.isa.dma_scatter import DmaScatter
 from tpukernel.isa.dma_sys import DmaSys, DmaSysOp
 from tpukernel.isa.dma_tensor import DmaTensor, DmaTensorOp
 from tpukernel.isa.instruction import Instruction, OperandUse
@@ -12,12 +19,22 @@ from tpukernel.isa.sys import Sys, SysOp
 __all__ = [
     "Arith",
     "ArithOp",
+    "DmaCwTranspose",
+    "DmaGather",
+    "DmaGeneral",
+    "DmaGeneralOp",
+    "DmaMaskedSelect",
+    "DmaMatrix",
+    "DmaMatrixOp",
+    "DmaNonzero",
+    "DmaScatter",
     "DmaSys",
     "DmaSysOp",
     "DmaTensor",
     "DmaTensorOp",
     "Instruction",
     "OperandUse",
+    "Program",
     "Rounding",
     "Sys",
     "SysOp",

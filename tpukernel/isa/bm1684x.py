@@ -5,6 +5,13 @@ from __future__ import annotations
 from tpukernel.chips.bm1684x import BM1684X
 from tpukernel.chips.bm1684x_fields import FORMATS, NEVER_EMITTED
 from tpukernel.isa.arith import Arith
+from tpukernel.isa.dma_cw_transpose import DmaCwTranspose
+from tpukernel.isa.dma_gather import DmaGather
+from tpukernel.isa.dma_general import DmaGeneral
+from tpukernel.isa.dma_masked_select import DmaMaskedSelect
+from tpukernel.isa.dma_matrix import DmaMatrix
+from tpukernel.isa.dma_nonzero import DmaNonzero
+from tpukernel.isa.dma_scatter import DmaScatter
 from tpukernel.isa.dma_sys import DmaSys
 from tpukernel.isa.dma_tensor import DmaTensor
 from tpukernel.isa.format import Format
@@ -14,7 +21,19 @@ from tpukernel.isa.tables import InstructionSet
 
 __all__ = ["BM1684X_SET"]
 
-_UNITS: tuple[type[Instruction], ...] = (Arith, Sys, DmaTensor, DmaSys)
+_UNITS: tuple[type[Instruction], ...] = (
+    Arith,
+    Sys,
+    DmaTensor,
+    DmaMatrix,
+    DmaMaskedSelect,
+    DmaGeneral,
+    DmaCwTranspose,
+    DmaNonzero,
+    DmaSys,
+    DmaGather,
+    DmaScatter,
+)
 
 BM1684X_SET = InstructionSet(
     chip=BM1684X,

@@ -1,8 +1,8 @@
 """Field specifiers that the DMA commands share: an operand anywhere in the address map, and the lane mask.
 
-A DMA command has one type for all its operands and does not tell signed from unsigned. Addresses are absolute: an operand whose address
-lies in
-the `lmem` region is a local tensor. Strides are given for all operands or for none.
+A DMA command has one type for all its data and does not tell signed from unsigned. Addresses are absolute: an operand whose address lies in
+the `lmem` region is a local tensor. Strides are given for all operands or for none; without them a local tensor is EU-aligned, as the TIU
+has it, and a system tensor has no gaps (measured on the C model).
 """
 
 from __future__ import annotations
@@ -16,12 +16,28 @@ from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.spec import REQUIRED, Direction, DtypeCode, OperandField, Shape, Spec
 
-__all__ = ["ALL_LANES", "DmaField", "LaneMask", "dma_operand", "dma_source", "lane_mask", "sizes_of", "strides_of"]
+__all__ = [
+    "ALL_LANES",
+    "EVERY_LANE",
+    "DmaField",
+    "Entries",
+    "LaneMask",
+    "dma_operand",
+    "dma_source",
+    "in_lanes",
+    "lane_mask",
+    "sizes_of",
+    "strides_of",
+]
 
 Entries = Shape | Callable[[Instruction, Bits], Shape]
+"""Where dimensions or strides come from; or a function of (instruction, bits). While writing, the address of the operand is in the bits."""
 
 ALL_LANES = (1 << 64) - 1
 """Lane mask with which every lane is written."""
+
+EVERY_LANE = {"localmem_mask_l32": 0xFFFF_FFFF, "localmem_mask_h32": 0xFFFF_FFFF}
+"""The fields of that mask, for units that write no local memory."""
 
 
 def sizes_of(prefix: str) -> Shape:
@@ -32,6 +48,15 @@ def sizes_of(prefix: str) -> Shape:
 def strides_of(prefix: str) -> Shape:
     """The four stride fields of `src` or `dst`."""
     return f"{prefix}_nstride", f"{prefix}_cstride", f"{prefix}_hstride", f"{prefix}_wstride"
+
+
+def in_lanes(bits: Bits, prefix: str) -> bool:
+    """Whether the address of that operand lies in local memory."""
+    return _address(bits, prefix) in bits.chip.regions["lmem"]
+
+
+def _address(bits: Bits, prefix: str) -> int:
+    return bits[f"{prefix}_start_addr_h8"] << 32 | bits[f"{prefix}_start_addr_l32"]
 
 
 class DmaOptions(TypedDict, total=False):
@@ -50,7 +75,7 @@ class DmaField(OperandField[LocalTensor | SystemTensor | Constant]):
     Args:
         prefix: `src`, `dst`, `index` or `mask`: stem of the address fields.
         shape: where its dimensions are; numbers stand for themselves.
-        strides: where its strides are, likewise.
+        strides: where its strides are, likewise; the stride of a dimension of size 1 has no effect and may be any number then.
         direction: whether it is read or written.
         dtype: where its type is.
         strided: tells from the bits whether strides are given; by default the field `stride_enable`.
@@ -83,7 +108,7 @@ class DmaField(OperandField[LocalTensor | SystemTensor | Constant]):
         dtype = self.dtype.read(instruction, bits)
         if self.fill and bits["fill_constant_en"]:
             return Constant(bits["constant_value"], dtype)
-        address = bits[f"{self.prefix}_start_addr_h8"] << 32 | bits[f"{self.prefix}_start_addr_l32"]
+        address = _address(bits, self.prefix)
         shape = _read(self.shape, instruction, bits)
         strides = _read(self.strides, instruction, bits) if self.strides and self.strided(bits) else None
         lmem = bits.chip.regions["lmem"]
@@ -117,7 +142,7 @@ class DmaField(OperandField[LocalTensor | SystemTensor | Constant]):
                 )
         bits.put(f"{self.prefix}_start_addr_l32", address & 0xFFFF_FFFF, self.name)
         bits.put(f"{self.prefix}_start_addr_h8", address >> 32, self.name)
-        self._write_entries(instruction, bits, self.shape, value.shape, "size")
+        self._write_entries(instruction, bits, self.shape, value.shape, None)
         if value.strides is not None:
             if self.strides is None:
                 raise OperandLayoutError(
@@ -128,16 +153,18 @@ class DmaField(OperandField[LocalTensor | SystemTensor | Constant]):
                 )
             if "stride_enable" in bits and self.strided is _stride_enable:
                 bits.put("stride_enable", 1, self.name)
-            self._write_entries(instruction, bits, self.strides, value.strides, "stride")
+            self._write_entries(instruction, bits, self.strides, value.strides, value.shape)
 
-    def _write_entries(self, instruction: Instruction, bits: BitWriter, entries: Entries, numbers: Dim4, what: str) -> None:
+    def _write_entries(self, instruction: Instruction, bits: BitWriter, entries: Entries, numbers: Dim4, sizes: Dim4 | None) -> None:
+        """Write sizes (`sizes` is None) or strides (of a tensor of these sizes)."""
         fields = entries(instruction, bits) if callable(entries) else entries
-        for entry, number, dimension in zip(fields, numbers, "nchw", strict=True):
+        for entry, number, dimension, size in zip(fields, numbers, "nchw", sizes or (0, 0, 0, 0), strict=True):
             if isinstance(entry, str):
                 bits.put(entry, number, self.name)
-            elif number != entry:
+            elif number != entry and size != 1:
+                what = f"{dimension} stride" if sizes else f"size {dimension}"
                 raise OperandShapeError(
-                    f"{self.name} of {instruction.title} has {what} {dimension} = {number}, but it must be {entry}",
+                    f"{self.name} of {instruction.title} has {what} {number}, but it must be {entry}",
                     instruction=instruction.title,
                     operand=self.name,
                     rule="shape",
@@ -148,7 +175,11 @@ class DmaField(OperandField[LocalTensor | SystemTensor | Constant]):
             return False
         if isinstance(given, Constant) or isinstance(read, Constant):
             return isinstance(given, Constant) and isinstance(read, Constant) and given.bits == read.bits
-        return type(given) is type(read) and (given.address, given.shape, given.strides) == (read.address, read.shape, read.strides)
+        if type(given) is not type(read) or (given.address, given.shape) != (read.address, read.shape):
+            return False
+        if given.strides is None or read.strides is None:
+            return given.strides is read.strides
+        return all(size == 1 or a == b for size, a, b in zip(given.shape, given.strides, read.strides, strict=True))
 
     def invalid(self, instruction: Instruction, bits: Bits) -> str | None:
         return None if self.dtype.valid(bits) else self.dtype.code
@@ -165,7 +196,7 @@ def _read(entries: Entries, instruction: Instruction, bits: Bits) -> Dim4:
 
 
 class LaneMask(Spec[int]):
-    """The 64 lanes that a command may write, lane i in bit i."""
+    """The lanes that a command may write, lane i in bit i; what would go to another lane is dropped."""
 
     def read(self, instruction: Instruction, bits: Bits) -> int:
         return bits["localmem_mask_h32"] << 32 | bits["localmem_mask_l32"]
