@@ -66,7 +66,7 @@ def data_type(dtype: Dtype) -> int:
 
 
 def generator(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - test data, no secrets
+    return random.Random(seed)
 
 
 def random_shape(rng: random.Random) -> Dim4:
