@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, dataclass_transform
 
 from tpukernel.chips.chip import Chip, Engine, chip_of
 from tpukernel.chips.tensors import Constant, LocalTensor, Operand, SystemTensor
-from tpukernel.isa.errors import LegalityError, OperandConflictError
+from tpukernel.isa.errors import IsaError, LegalityError, OperandConflictError
 from tpukernel.isa.format import Bits, BitWriter, Format
 from tpukernel.isa.spec import (
     REQUIRED,
@@ -101,6 +101,8 @@ class Instruction(_Declared):
         engine: `tiu` or `gdma`; class attribute.
         fixed: fields that hold the same number in every command of the unit; class attribute.
         rules: what the chip demands of the operands; class attribute.
+        in_place: whether a result may lie exactly on an operand (elementwise units); class attribute.
+        indexed: operands of which data selects the elements that are read, so that not all of them need to hold something; class attribute.
         id: number of the command among those of its engine, from 1 on; 0 while it is in no program.
         depends: number of the last command of the other engine that must be finished before this one starts; 0 for none.
     """
@@ -110,6 +112,8 @@ class Instruction(_Declared):
     engine: ClassVar[Engine]
     fixed: ClassVar[Mapping[str, int]] = {}
     rules: ClassVar[tuple[Rule, ...]] = ()
+    in_place: ClassVar[bool] = False
+    indexed: ClassVar[frozenset[str]] = frozenset()
 
     __slots__ = ()
 
@@ -125,6 +129,11 @@ class Instruction(_Declared):
                 if spec.default is REQUIRED:
                     raise TypeError(f"{type(self).__name__} needs {name}")
                 values[name] = spec.default
+            elif isinstance(spec, OperandField) and not isinstance(values[name], LocalTensor | SystemTensor | Constant | None):
+                raise TypeError(
+                    f"{name} of {type(self).__name__} is {values[name]!r}, not a LocalTensor, SystemTensor or Constant; "
+                    "Constant.of(number, dtype) makes one of a number"
+                )
         _set(self, None, values, {}, None)
 
     @classmethod
@@ -139,8 +148,12 @@ class Instruction(_Declared):
 
     @property
     def where(self) -> str | None:
-        """Where the command was read, or where the user wrote it; for messages."""
-        return f"{self._origin[0]} stream, offset {self._origin[1]}" if isinstance(self._origin, tuple) else self._origin
+        """Which command of its engine this is, and where it was read or written, as far as that is known; for messages."""
+        if isinstance(self._origin, str):
+            return self._origin
+        known = [f"{self.engine} command {self.id}"] if self.id else []
+        known += [f"offset {self._origin[1]} of the {self._origin[0]} stream"] if self._origin else []
+        return ", ".join(known) or None
 
     # ------------------------------------------------------------------ values
 
@@ -180,7 +193,10 @@ class Instruction(_Declared):
             if not 0 <= number <= mask:
                 return self.replace(id=id, depends=depends)  # refused there, with a name
             record = record & ~(mask << low) | number << low
-        return type(self).view(Bits(self._bits.format, record), self._origin)
+        instruction = object.__new__(type(self))
+        values = self._values | {"id": id, "depends": depends}
+        _set(instruction, Bits(self._bits.format, record), values, self._residue, self._origin)
+        return instruction
 
     # ------------------------------------------------------------------ encoding
 
@@ -199,8 +215,12 @@ class Instruction(_Declared):
         from tpukernel.isa.tables import format_of  # the tables import the units
 
         format = format_of(chip, type(self))
-        written = self._written(format)
-        self._verify(written)
+        try:
+            written = self._written(format)
+            self._verify(written)
+        except IsaError as error:
+            error.where = error.where or self.where
+            raise
         record: int = written.record
         for field, number in self.residue.items():
             low, mask = format.masks[field]
@@ -210,7 +230,7 @@ class Instruction(_Declared):
         return bits
 
     def _written(self, format: Format) -> BitWriter:
-        bits = BitWriter(format)
+        bits = BitWriter(format, self.title)
         for field, number in self.fixed.items():
             bits.put(field, number, type(self).__name__)
         for name, spec in self.specs.items():
@@ -279,6 +299,8 @@ class Instruction(_Declared):
         found: list[LegalityError] = []
         for rule in self.rules:
             found.extend(rule.find(self, chip))
+        for problem in found:
+            problem.where = problem.where or self.where
         return found
 
     def check(self, chip: Chip | str) -> None:
@@ -290,22 +312,39 @@ class Instruction(_Declared):
         for problem in self.problems(chip):
             raise problem
 
+    # Two instructions are equal when their commands are. Where a unit does not tell two types apart, an instruction of the one equals that
+    # of the other, before and after encoding; so both ways of comparing give the same answer.
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Instruction) or type(self) is not type(other):
             return NotImplemented
-        bits = self._bits or other._bits
-        if bits is not None:
-            return self.encoded(bits.chip).record == other.encoded(bits.chip).record
-        return self._values == other._values and self.residue == other.residue
+        if self._bits is not None and other._bits is not None and self._bits.format is other._bits.format:
+            return self._bits.record == other._bits.record
+        same = all(_same(spec, self.value_of(name), other.value_of(name)) for name, spec in self.specs.items())
+        return same and self.residue == other.residue
 
     def __hash__(self) -> int:
         return hash((type(self), self.id, self.depends))
+
+    # An instruction cannot change, so that it is its own copy. What goes into a pickle is what it is made of, also the bits: a command that
+    # no operands could have made must come out as it was.
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        command = None if self._bits is None else (self._bits.chip, self._bits.record)
+        return _restored, (type(self), command, self._values, self._residue, self._origin)
 
     def __repr__(self) -> str:
         shown = ", ".join(
             f"{name}={_show(self.value_of(name))}" for name, spec in self.specs.items() if self.value_of(name) != spec.default
         )
-        return f"{type(self).__name__}({shown})"
+        residue = f" with residue {dict(self.residue)}" if self.residue else ""
+        return f"{type(self).__name__}({shown}){residue}"
 
 
 def _set(instruction: Instruction, bits: Bits | None, values: dict[str, object], residue: dict[str, int] | None, origin: Origin) -> None:
@@ -314,6 +353,26 @@ def _set(instruction: Instruction, bits: Bits | None, values: dict[str, object],
     put(instruction, "_values", values)
     put(instruction, "_residue", residue)
     put(instruction, "_origin", origin)
+
+
+def _restored(
+    unit: type[Instruction],
+    command: tuple[Chip, int] | None,
+    values: dict[str, object],
+    residue: dict[str, int] | None,
+    origin: Origin,
+) -> Instruction:
+    """The instruction that `Instruction.__reduce__` took apart."""
+    from tpukernel.isa.tables import format_of
+
+    instruction = object.__new__(unit)
+    bits = None if command is None else Bits(format_of(command[0], unit), command[1])
+    _set(instruction, bits, values, residue, origin)
+    return instruction
+
+
+def _same(spec: Spec[object], mine: object, its: object) -> bool:
+    return mine == its or (type(mine) is type(its) and spec.same(mine, its))
 
 
 def _differences(have: Bits, explained: Bits) -> dict[str, int]:

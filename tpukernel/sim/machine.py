@@ -1,0 +1,147 @@
+"""One chip that runs programs: its memories, an execution engine, checks, and ways to watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tpukernel.chips.chip import Chip, chip_of
+from tpukernel.chips.tensors import LocalTensor, SystemTensor
+from tpukernel.errors import TpuError
+from tpukernel.isa.instruction import Instruction
+from tpukernel.isa.program import Program
+from tpukernel.sim.checks import CheckError, find_mistakes, raise_findings
+from tpukernel.sim.errors import EngineChoiceError
+from tpukernel.sim.interpreter import execute
+from tpukernel.sim.memory import DEFAULT_DDR_BYTES, Array, Memory
+
+__all__ = ["Machine", "Step"]
+
+ExecutionEngine = Literal["interpreter"]
+Space = str
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a trace sees of one instruction: its position in the run, and its operands' elements before and after."""
+
+    index: int
+    instruction: Instruction
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+
+
+Trace = Callable[[Step], None]
+Breakpoint = Callable[["Machine", int, Instruction], None]
+
+
+class Machine:
+    """One simulated chip.
+
+    Args:
+        chip: the chip or its name.
+        threads: threads to compute with; the interpreter uses one.
+        ddr_bytes: size of the DDR; memory is taken only for what is touched.
+
+    A new machine has zeros in DDR, L2 and local memory (no byte of them counts as written) and the chip's tables in static memory.
+    """
+
+    def __init__(self, chip: Chip | str, threads: int | None = None, *, ddr_bytes: int = DEFAULT_DDR_BYTES) -> None:
+        self.chip = chip_of(chip)
+        self.threads = threads
+        self.memory = Memory(self.chip, ddr_bytes)
+        self.breakpoints: dict[int, Breakpoint] = {}
+        self.trace: Trace | None = None
+
+    # ------------------------------------------------------------------ memories
+
+    def write(self, space: Space, offset: int, data: bytes | bytearray | memoryview | Array) -> None:
+        """Put bytes (or the bytes of an array) into a memory: `ddr`, `lmem` (lane times lane bytes plus byte), `l2` or `static`.
+
+        Raises:
+            MemorySpaceError: the chip has no such memory.
+            MemoryRangeError: they do not fit there.
+        """
+        raw = np.ascontiguousarray(data).reshape(-1).view(np.uint8) if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
+        self.memory.range(space, offset, raw.size)[:] = raw
+        self.memory.written.mark(space, offset, raw.size)
+
+    def read(self, space: Space, offset: int, size: int) -> bytes:
+        """Bytes of a memory.
+
+        Raises:
+            MemorySpaceError: the chip has no such memory.
+            MemoryRangeError: they are not all there.
+        """
+        return self.memory.range(space, offset, size).tobytes()
+
+    def dump(self, tensor: LocalTensor | SystemTensor) -> Array:
+        """The elements of a tensor, in its shape and numpy dtype."""
+        return self.memory.load(tensor)
+
+    def load(self, tensor: LocalTensor | SystemTensor, values: Array) -> None:
+        """Put an array of the tensor's shape and numpy dtype into the memory."""
+        self.memory.store(tensor, values)
+        self.memory.written.mark_tensor(tensor)
+
+    # ------------------------------------------------------------------ running
+
+    def run(self, program: Program, engine: ExecutionEngine = "interpreter", check: bool = True) -> None:
+        """Run a program: its commands in an order that their numbers allow, each group after the one before.
+
+        Args:
+            program: for this machine's chip.
+            engine: what executes it; "interpreter" is the readable definition in numpy.
+            check: look for mistakes first (see `check`); a program with one is not started.
+
+        Raises:
+            CheckError: the program has a mistake; the first one is raised, with a note for each further one.
+            DependencyError, DeadlockError: the engines cannot work the commands off.
+            ExecutionError: a command met data with which the chip's model stops.
+            EngineChoiceError: no such engine.
+        """
+        if engine != "interpreter":
+            raise EngineChoiceError(f"there is no execution engine {engine!r}", help="use 'interpreter'")
+        self._refuse_other_chip(program)
+        order = list(program)
+        if check:
+            raise_findings(self.check(program))
+        else:
+            self.memory.written.everything()
+        for index, instruction in enumerate(order):
+            stop = self.breakpoints.get(index)
+            if stop is not None:
+                stop(self, index, instruction)
+            self._execute(index, instruction)
+
+    def check(self, program: Program) -> list[CheckError]:
+        """Every mistake that can be seen without running the program: operands out of bounds, misaligned or in different lanes, reads of
+        bytes that nothing has written, results over operands where the unit forbids it, and accesses of both engines that the numbers
+        leave unordered.
+
+        What the program writes counts as written afterwards.
+        """
+        self._refuse_other_chip(program)
+        return find_mistakes(program, self.memory)
+
+    def _refuse_other_chip(self, program: Program) -> None:
+        if program.chip is not self.chip:
+            raise EngineChoiceError(
+                f"a program for {program.chip} cannot run on a {self.chip}", help=f"make a Machine({program.chip.name!r})"
+            )
+
+    def _execute(self, index: int, instruction: Instruction) -> None:
+        inputs = self._elements(instruction, "in") if self.trace else {}
+        try:
+            execute(instruction, self.memory)
+        except TpuError as error:
+            error.where = error.where or f"{instruction.engine} command {instruction.id} ({instruction.title})"
+            raise
+        if self.trace:
+            self.trace(Step(index, instruction, inputs, self._elements(instruction, "out")))
+
+    def _elements(self, instruction: Instruction, side: str) -> dict[str, Array]:
+        return {use.name: self.memory.load(use.value) for use in instruction.operands() if use.direction in (side, "inout")}

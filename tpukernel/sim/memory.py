@@ -1,0 +1,160 @@
+"""The memories of one chip, as bytes and as tensors.
+
+Every space is a flat numpy array of bytes. Local memory is lane-major: lane times lane bytes plus the byte in the lane. DDR is anonymous
+memory that the operating system gives page by page when it is touched, so that a machine with gigabytes of DDR costs nothing until they
+are used.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tpukernel.chips.chip import Chip, Region
+from tpukernel.chips.layout import local_placement, system_placement
+from tpukernel.chips.placement import Placement
+from tpukernel.chips.tensors import Constant, LocalTensor, Operand, SystemTensor
+from tpukernel.sim.errors import MemoryRangeError, MemorySpaceError
+
+__all__ = ["Array", "Bytes", "Memory", "Written", "anonymous"]
+
+Bytes = NDArray[np.uint8]
+Array = NDArray[np.generic]
+
+DEFAULT_DDR_BYTES = 4 << 30
+
+
+class Memory:
+    """The memories of one chip.
+
+    Args:
+        chip: the chip.
+        ddr_bytes: size of the DDR.
+
+    Attributes:
+        spaces: the bytes of each memory by its name: `ddr`, `lmem`, `l2` and, where the chip has it, `static`.
+        written: which bytes hold something, as far as it is known.
+    """
+
+    def __init__(self, chip: Chip, ddr_bytes: int = DEFAULT_DDR_BYTES) -> None:
+        self.chip = chip
+        sizes = {name: region.size for name, region in chip.regions.items()} | {"ddr": ddr_bytes}
+        self.spaces: Mapping[str, Bytes] = {name: anonymous(size) for name, size in sizes.items()}
+        if "static" in self.spaces:
+            from tpukernel.chips.static_memory import static_memory
+
+            self.spaces["static"][:] = static_memory(chip)
+        self.written = Written(self)
+
+    # ------------------------------------------------------------------ bytes
+
+    def range(self, space: str, offset: int, size: int) -> Bytes:
+        """A view of `size` bytes of a memory from byte `offset` on.
+
+        Raises:
+            MemorySpaceError: no such memory.
+            MemoryRangeError: not all of these bytes exist.
+        """
+        memory = self.spaces.get(space)
+        if memory is None:
+            raise MemorySpaceError(f"{self.chip} has no memory {space!r}", help=f"use one of {', '.join(self.spaces)}")
+        if offset < 0 or size < 0 or offset + size > memory.size:
+            raise MemoryRangeError(
+                f"{space} has {memory.size} bytes; bytes {offset} to {offset + size} are not all inside",
+                help="make the machine with more ddr_bytes" if space == "ddr" and offset >= 0 else None,
+            )
+        return memory[offset : offset + size]
+
+    @cached_property
+    def _regions(self) -> tuple[Region, ...]:
+        return tuple(self.chip.regions[name] for name in self.spaces)
+
+    def locate(self, address: int) -> tuple[str, int]:
+        """The memory and the offset in it of a system address.
+
+        Raises:
+            MemoryRangeError: there is no memory at this address.
+        """
+        for region in self._regions:
+            if address in region:
+                return region.name, address - region.base
+        raise MemoryRangeError(f"there is no memory at {address:#x}")
+
+    # ------------------------------------------------------------------ tensors
+
+    def place(self, operand: LocalTensor | SystemTensor) -> tuple[str, Placement]:
+        """The name of the memory in which an operand lies, and the places of its elements in it.
+
+        Raises:
+            TpuError: it does not lie in a memory (see `local_placement`, `MemoryRangeError`).
+        """
+        if isinstance(operand, LocalTensor) and operand.address < self.chip.local_bytes:
+            return "lmem", local_placement(self.chip, operand)
+        space, offset = self.locate(operand.address)
+        system = (
+            operand if isinstance(operand, SystemTensor) else SystemTensor(operand.address, operand.shape, operand.dtype, operand.strides)
+        )
+        placement = replace(system_placement(self.chip, system), base=offset)
+        if placement.end > self.spaces[space].size:
+            raise MemoryRangeError(f"a tensor {operand.shape} {operand.dtype} at {operand.address:#x} ends behind the end of {space}")
+        return space, placement
+
+    def load(self, operand: Operand) -> Array:
+        """The elements of an operand in its shape and numpy dtype; a constant has no dimensions."""
+        dtype = operand.dtype.numpy
+        if isinstance(operand, Constant):
+            low = operand.bits & ((1 << operand.dtype.bits) - 1)
+            return np.array(low, f"u{operand.dtype.itemsize}").view(dtype)
+        space, placement = self.place(operand)
+        return cast("Array", placement.read(self.spaces[space]).view(dtype))
+
+    def store(self, operand: LocalTensor | SystemTensor, values: Array) -> None:
+        """Write elements of the operand's shape (or that broadcast to it) and dtype."""
+        space, placement = self.place(operand)
+        values = np.broadcast_to(values, placement.shape)
+        if values.dtype != operand.dtype.numpy:
+            raise TypeError(f"{values.dtype} elements for a tensor of {operand.dtype}")
+        placement.write(self.spaces[space], np.ascontiguousarray(values).view(f"u{operand.dtype.itemsize}"))
+
+
+class Written:
+    """Which bytes of the memories somebody has written: by the user, or by a program that was checked."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._marks = {name: anonymous(space.size) for name, space in memory.spaces.items()}
+        self._all = False
+
+    def everything(self) -> None:
+        """From now on every byte counts as written (a program ran that nobody looked at)."""
+        self._all = True
+
+    def mark(self, space: str, offset: int, size: int) -> None:
+        """These bytes are written."""
+        self._marks[space][offset : offset + size] = 1
+
+    def mark_tensor(self, operand: LocalTensor | SystemTensor) -> None:
+        """The elements of this operand are written."""
+        space, placement = self._memory.place(operand)
+        placement.write(self._marks[space], np.full(placement.shape, -1, f"i{placement.itemsize}").view(f"u{placement.itemsize}"))
+
+    def missing(self, operand: LocalTensor | SystemTensor) -> NDArray[np.int64] | None:
+        """Byte offsets in their memory of the elements of an operand that are not written, or None."""
+        space, placement = self._memory.place(operand)
+        if self._all or space == "static":
+            return None
+        absent = (placement.read(self._marks[space]).view(np.uint8).reshape(*placement.shape, -1) == 0).any(axis=-1)
+        return placement.offsets()[absent] if absent.any() else None
+
+
+def anonymous(size: int) -> Bytes:
+    """Zeroed memory that is taken from the system only when it is touched."""
+    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
+        return np.frombuffer(mmap.mmap(-1, size), np.uint8)
+    return np.frombuffer(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)), np.uint8)
