@@ -2,15 +2,19 @@
 
     python -m tests.support.make_fixtures golden RECORDING_FOLDER
     python -m tests.support.make_fixtures streams FOLDER_WITH_BMODELS...
+    python -m tests.support.make_fixtures fields TEMPLATES.json
 
 ``golden`` packs a recording of official BM1684X cases (``index.json``, one ``.npz`` per case, ``static_bm1684x.npz``) into
-``golden_bm1684x/``. ``streams`` extracts the command streams of all static BM1684X files below the folders into ``streams_bm1684x.npz``.
+``golden_bm1684x/``. ``streams`` extracts the command streams of all static BM1684X files below the folders into
+``streams_bm1684x.npz``. ``fields`` takes the variable fields from a table of constant and variable fields per TPUKernel function
+and writes ``variable_fields_bm1684x.json``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +28,7 @@ from tests.support.golden import ENGINES, FOLDER, PHASES, SPACES
 
 CHIP = "bm1684x"
 STREAMS_FILE = FOLDER.parent / "streams_bm1684x.npz"
+FIELDS_FILE = FOLDER.parent / "variable_fields_bm1684x.json"
 DOC = {
     "streams": "streams.npz: <engine> concatenates all streams, <engine>_len their lengths in the order of the cases. "
     "TIU: short instructions (16 to 64 bytes by type) in a row; GDMA: 96-byte commands; an end command has 16 bytes and zero padding.",
@@ -113,16 +118,45 @@ def pack_streams(folders: Iterable[Path]) -> None:
     )
 
 
+def _command_name(instruction: str) -> str:
+    """Name in the package's field tables: without the mark of the short TIU forms."""
+    return instruction if instruction.startswith("DMA") else instruction.removeprefix("s").replace("&s", "&")
+
+
+def _field_name(field: str) -> str:
+    """Name in the package's field tables: without additions in brackets, and with the halves of matrix addresses called what they are."""
+    return re.sub(r"[(\uff08].*", "", field).replace("addr_h32", "addr_l32").replace("addr_l8", "addr_h8")
+
+
+def pack_fields(templates: Path) -> None:
+    """Write variable_fields_bm1684x.json: which fields of each instruction of each function depend on the arguments."""
+    table: dict[str, Any] = json.loads(templates.read_text(encoding="utf-8"))
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for function, entry in table.items():
+        if function == "_doc" or "instructions" not in entry:  # functions whose number of commands depends on the arguments
+            continue
+        for position, instruction in enumerate(entry["instructions"]):
+            fields = tuple(sorted(map(_field_name, instruction["var"])))
+            if fields:
+                groups.setdefault((_command_name(instruction["instr"]), fields), []).append(f"{function}:{position}")
+    rows = [{"command": command, "fields": " ".join(fields), "at": " ".join(places)} for (command, fields), places in groups.items()]
+    doc = "Fields that depend on the arguments of a call, by command; at: function:position of the command in its stream."
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    FIELDS_FILE.write_text(f'{{"doc": {json.dumps(doc)},\n"groups": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("golden", "streams"))
-    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("what", choices=("golden", "streams", "fields"))
+    parser.add_argument("sources", nargs="+", type=Path)
     options = parser.parse_args(arguments)
-    if options.what == "golden":
-        for folder in options.folders:
-            pack_golden(folder)
-    else:
-        pack_streams(options.folders)
+    match options.what:
+        case "golden":
+            pack_golden(options.sources[0])
+        case "streams":
+            pack_streams(options.sources)
+        case _:
+            pack_fields(options.sources[0])
     for path in sorted(path for path in FOLDER.parent.rglob("*") if path.is_file()):
         print(f"{path.stat().st_size:9d} {path.relative_to(FOLDER.parent)}")
     return 0
