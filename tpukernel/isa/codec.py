@@ -26,6 +26,9 @@ __all__ = ["decode", "encode"]
 _HEAD_BYTES = {"tiu": 7, "gdma": 5}
 """Bytes that must be there to tell what a command is."""
 
+_CUT = "the stream was cut, or is none: check where it starts and how many bytes it has"
+_NO_STREAM = "check that these are the bytes of a command stream, of this engine and for this chip"
+
 
 def decode(chip: Chip | str, engine: Engine, data: bytes | bytearray | memoryview) -> list[Instruction]:
     """The instructions of a command stream.
@@ -62,7 +65,10 @@ def decode(chip: Chip | str, engine: Engine, data: bytes | bytearray | memoryvie
         end = offset + format.bytes
         if end > size:
             raise TruncatedStreamError(
-                f"a {format.name} command has {format.bytes} bytes, but only {size - offset} are left", engine=engine, offset=offset
+                f"a {format.name} command has {format.bytes} bytes, but only {size - offset} are left",
+                engine=engine,
+                offset=offset,
+                help=_CUT,
             )
         bits = Bits(format, int.from_bytes(data[offset:end], "little"))
         valid.check(unit, bits, engine, offset)
@@ -73,7 +79,10 @@ def decode(chip: Chip | str, engine: Engine, data: bytes | bytearray | memoryvie
             rest = data[offset:].lstrip(b"\0")
             if rest:
                 raise TrailingBytesError(
-                    f"{len(rest)} bytes that are not all zero follow the end command", engine=engine, offset=size - len(rest)
+                    f"{len(rest)} bytes that are not all zero follow the end command",
+                    engine=engine,
+                    offset=size - len(rest),
+                    help="decode each command group on its own",
                 )
             break
     return found
@@ -94,7 +103,9 @@ class _Controls:
         for spec in unit.checked:
             field = spec.invalid(instruction, control_bits)
             if field is not None:
-                raise FieldValueError(f"{bits.format.name}: {field} = {bits[field]} has no meaning", engine=engine, offset=offset)
+                raise FieldValueError(
+                    f"{bits.format.name}: {field} = {bits[field]} has no meaning", engine=engine, offset=offset, help=_NO_STREAM
+                )
         self._seen.add((unit, control))
 
 
@@ -102,7 +113,9 @@ def _head(engine: Engine, data: bytes, offset: int) -> tuple[int, int, int]:
     """(operation code, sub-operation, short flag) of the command at `offset`."""
     need = _HEAD_BYTES[engine]
     if len(data) - offset < need:
-        raise TruncatedStreamError(f"{len(data) - offset} bytes are left, too few for a command", engine=engine, offset=offset)
+        raise TruncatedStreamError(
+            f"bytes are left, but too few for a command: {len(data) - offset}", engine=engine, offset=offset, help=_CUT
+        )
     head = int.from_bytes(data[offset : offset + need], "little")
     if engine == "tiu":
         return head >> 41 & 0xF, head >> 45 & 0x1F, head & 1
@@ -125,7 +138,7 @@ def _no_command(
             offset=offset,
             help="if these are zeros, the stream has no end command" if not (code or sub or short) else None,
         )
-    return UnknownCommandError(f"{chip} has no {engine} command with {numbers}", engine=engine, offset=offset)
+    return UnknownCommandError(f"{chip} has no {engine} command with {numbers}", engine=engine, offset=offset, help=_NO_STREAM)
 
 
 def encode(chip: Chip | str, instructions: Iterable[Instruction]) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index
 from types import MappingProxyType
 
 from tpukernel.chips.chip import Chip
@@ -92,28 +93,54 @@ class Bits:
 class BitWriter(Bits):
     """The fields of one command, for writing. A field may be written twice only with the same value."""
 
-    __slots__ = ("_owner",)
+    __slots__ = ("_owner", "title")
 
-    def __init__(self, format: Format) -> None:
+    def __init__(self, format: Format, title: str = "") -> None:
         super().__init__(format, 0)
-        self._owner: dict[str, str] = {}
+        self.title = title or format.name
+        self._owner: dict[str, tuple[str, str]] = {}
 
-    def put(self, field: str, value: int, owner: str) -> None:
-        """Write `value`; `owner` is the operand or attribute on whose behalf, for messages.
+    def put(self, field: str, value: int, owner: str, *, bias: int = 0, meaning: str = "") -> None:
+        """Write `value`, of which the field holds `value - bias`.
+
+        Args:
+            field: the field.
+            value: the number.
+            owner: the operand or attribute that asks for it; for messages, as is all that follows.
+            bias: the number that the field counts from.
+            meaning: what the number stands for.
 
         Raises:
             FieldRangeError: the value does not fit the field.
             OperandConflictError: another owner wrote another value there.
         """
         low, width = self.format.fields[field]
-        if not 0 <= value < 1 << width:
+        number = index(value) - bias  # numpy's integers would overflow when they are shifted
+        if not 0 <= number < 1 << width:
             raise FieldRangeError(
-                f"{owner}: {field} = {value} does not fit the {width} bits that {self.format.name} has for it",
-                help=f"keep it between 0 and {(1 << width) - 1}",
+                f"{owner} of {self.title}: {value} does not fit the {width} bits of {field}",
+                help=f"keep it between {bias} and {bias + (1 << width) - 1}",
             )
-        if field in self._owner and self[field] != value:
+        told = f"{value} ({meaning})" if meaning else str(value)
+        if field in self._owner and self[field] != number:
+            other, others = self._owner[field]
             raise OperandConflictError(
-                f"{owner} asks for {field} = {value}, but {self._owner[field]} asks for {self[field]}, and {self.format.name} has it once"
+                f"{owner} of {self.title} asks for {field} = {told}, but {other} asks for {others}, and the command has it once",
+                help=f"make {other} and {owner} agree",
             )
-        self._owner.setdefault(field, owner)
-        self.record |= value << low
+        self._owner.setdefault(field, (owner, told))
+        self.record |= number << low
+
+    def put_part(self, field: str, start: int, width: int, value: int, owner: str, *, signed: bool = False) -> None:
+        """Write `value`, `signed` as two's complement, to `width` bits of a field that several attributes share, from its bit `start` on.
+
+        Raises:
+            FieldRangeError: the value does not fit these bits.
+        """
+        low, high = (-(1 << (width - 1)), (1 << (width - 1)) - 1) if signed else (0, (1 << width) - 1)
+        if not low <= value <= high:
+            raise FieldRangeError(
+                f"{owner} of {self.title}: {value} does not fit its {width} bits of {field}",
+                help=f"keep it between {low} and {high}",
+            )
+        self.record |= (value & ((1 << width) - 1)) << (self.format.fields[field][0] + start)

@@ -24,6 +24,7 @@ from tpukernel.isa.dma_sys import DmaSys, DmaSysOp
 from tpukernel.isa.errors import DeadlockError, DependencyError, EndCommandError, ParallelSectionError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.sys import Sys, SysOp
+from tpukernel.isa.tables import format_of
 
 __all__ = ["Group", "Program", "Statistics"]
 
@@ -99,10 +100,18 @@ def _stuck(stuck: Sequence[Instruction], finished: dict[Engine, int]) -> Depende
         return f"{instruction.engine} command {instruction.id} ({instruction.title}) waits for {other} command {instruction.depends}"
 
     if len(stuck) == 2:
-        return DeadlockError(f"{waits(stuck[0])} while {waits(stuck[1])}", where=stuck[0].where)
+        return DeadlockError(
+            f"{waits(stuck[0])} while {waits(stuck[1])}",
+            where=stuck[0].where,
+            help="one of the two must wait for an earlier command; Program.append gives numbers that cannot do this",
+        )
     (instruction,) = stuck
     other = _OTHER[instruction.engine]
-    return DependencyError(f"{waits(instruction)}, but the last {other} command is {finished[other]}", where=instruction.where)
+    return DependencyError(
+        f"{waits(instruction)}, but the last {other} command is {finished[other]}",
+        where=instruction.where,
+        help=f"add the missing {other} commands: both engines of a command group belong together",
+    )
 
 
 class Program:
@@ -136,7 +145,9 @@ class Program:
             for number, instruction in enumerate(group.commands(engine), start=1):
                 if instruction.id != number:
                     raise DependencyError(
-                        f"{engine} command {number} ({instruction.title}) has number {instruction.id}", where=instruction.where
+                        f"{engine} command {number} ({instruction.title}) has number {instruction.id}",
+                        where=instruction.where,
+                        help="give the whole stream of one command group: its numbers are 1, 2, 3, ...",
                     )
         return program
 
@@ -151,6 +162,7 @@ class Program:
         """
         if instruction.is_end or self.groups[-1].ended:
             raise EndCommandError(f"{instruction.title} cannot be appended", help="Program.end() adds the end commands, once, at the end")
+        format_of(self.chip, type(instruction))
         commands = self.groups[-1].commands(instruction.engine)
         if len(commands) + 2 > self.group_limit:  # the end command needs a number, too
             self._start_group()
@@ -187,7 +199,7 @@ class Program:
     def parallel_end(self) -> None:
         """Close the parallel section (`tpu_parallel_end`)."""
         if self._section is None:
-            raise ParallelSectionError("no parallel section is open")
+            raise ParallelSectionError("no parallel section is open", help="open one with parallel() or parallel_start()")
         self._section = None
 
     @property
@@ -205,7 +217,7 @@ class Program:
         if self._section is not None:
             raise ParallelSectionError("the program cannot end inside a parallel section", help="close the section first")
         if self.groups[-1].ended:
-            raise EndCommandError("the program has its end commands already")
+            raise EndCommandError("the program has its end commands already", help="call end() once")
         _end(self.groups[-1])
         return self
 

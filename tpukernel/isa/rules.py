@@ -7,7 +7,7 @@ that most units share are made by the functions below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from tpukernel.chips import errors as chip_errors
@@ -32,15 +32,18 @@ from tpukernel.isa.instruction import Instruction
 
 __all__ = [
     "Rule",
+    "aligned",
     "attribute_range",
     "dtypes",
     "dtypes_by_op",
     "in_local_memory",
     "is_local",
     "operand_count",
+    "operands_by_op",
     "placement",
     "rule",
     "same_lane",
+    "same_lane_of",
     "system_range",
     "w_stride_bytes",
 ]
@@ -113,12 +116,11 @@ placement = Rule(
 )
 
 
-def _other_lanes(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
-    found = [(operand.name, operand.value) for operand in instruction.operands() if is_local(chip, operand.value)]
+def _other_lanes(instruction: Instruction, chip: Chip, names: tuple[str, ...]) -> Iterator[tuple[str, str, str | None]]:
     lanes = [
-        (name, start_lane(chip, value.address))
-        for name, value in found
-        if isinstance(value, LocalTensor) and value.address < chip.local_bytes
+        (operand.name, start_lane(chip, operand.value.address))
+        for operand in instruction.operands()
+        if isinstance(operand.value, LocalTensor) and operand.value.address < chip.local_bytes and (not names or operand.name in names)
     ]
     for name, lane in lanes[1:]:
         first, wanted = lanes[0]
@@ -126,11 +128,34 @@ def _other_lanes(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, st
             yield (
                 name,
                 f"{name} of {instruction.title} starts in lane {lane}, but {first} starts in lane {wanted}",
-                f"start {name} in lane {wanted}",
+                f"start {name} in lane {wanted}: add a multiple of {chip.lane_bytes:#x} to its address",
             )
 
 
-same_lane = rule("same_lane", "All local operands start in the same lane.", LaneMismatchError, _other_lanes)
+same_lane = rule("same_lane", "All local operands start in the same lane.", LaneMismatchError, lambda i, chip: _other_lanes(i, chip, ()))
+
+
+def same_lane_of(*names: str) -> Rule:
+    """These operands start in the same lane; others, which the unit fetches from any lane, need not."""
+    text = f"{', '.join(f'`{name}`' for name in names)} start in the same lane."
+    return rule("same_lane", text, LaneMismatchError, lambda i, chip: _other_lanes(i, chip, names))
+
+
+def aligned(*names: str) -> Rule:
+    """These operands, when they are tensors, start at a multiple of the EU bytes although their layout alone would not ask for it."""
+
+    def broken(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
+        for name in names:
+            value = instruction.value_of(name)
+            if isinstance(value, LocalTensor) and value.address % chip.eu_bytes:
+                below = value.address // chip.eu_bytes * chip.eu_bytes
+                yield (
+                    name,
+                    f"{name} of {instruction.title} starts at {value.address:#x}",
+                    f"start it at {below:#x} or {below + chip.eu_bytes:#x}",
+                )
+
+    return rule("aligned", f"{', '.join(f'`{name}`' for name in names)} start at a multiple of the EU bytes.", AlignmentError, broken)
 
 
 def dtypes(operand: str, *allowed: Dtype) -> Rule:
@@ -171,6 +196,21 @@ def operand_count(text: str, counts: Callable[[Instruction], tuple[int, int]]) -
     return rule("operand_count", text, OperandKindError, broken)
 
 
+def operands_by_op(text: str, names: tuple[str, ...], wanted: Callable[[Instruction], Container[str]]) -> Rule:
+    """Which of the optional operands and attributes `names` an instruction has: exactly those that `wanted` contains."""
+
+    def broken(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
+        needed = wanted(instruction)
+        for name in names:
+            given = instruction.value_of(name) is not None
+            if given and name not in needed:
+                yield name, f"{instruction.title} has no {name}", f"leave out {name}"
+            if not given and name in needed:
+                yield name, f"{instruction.title} needs {name}", f"give {name}"
+
+    return rule("operands", text, OperandKindError, broken)
+
+
 def attribute_range(name: str, low: int, high: int) -> Rule:
     """The attribute, when there, lies between these numbers (both included)."""
 
@@ -187,7 +227,7 @@ def _outside_system(instruction: Instruction, chip: Chip) -> Iterator[tuple[str,
         value = operand.value
         if not isinstance(value, SystemTensor):
             continue
-        what = f"{operand.name} of {instruction.title}"
+        what = f"{operand.name} of {instruction.title}, {value.dtype} {value.shape},"
         region = next((region for region in chip.regions.values() if value.address in region), None)
         if region is None or region.name == "lmem":
             known = ", ".join(f"{r.name} at {r.base:#x}" for r in chip.regions.values())
@@ -197,7 +237,8 @@ def _outside_system(instruction: Instruction, chip: Chip) -> Iterator[tuple[str,
         last = sum((size - 1) * stride for size, stride in zip(value.shape, strides, strict=True)) + 1
         end = value.address + last * value.dtype.itemsize
         if end > region.end:
-            yield operand.name, f"{what} ends at {end:#x}, behind the end of {region.name} at {region.end:#x}", None
+            message = f"{what} starts at {value.address:#x} and ends at {end:#x}, behind the end of {region.name} at {region.end:#x}"
+            yield operand.name, message, "start it at a lower address"
 
 
 system_range = rule(

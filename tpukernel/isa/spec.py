@@ -10,10 +10,11 @@ cannot say is dropped silently.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Generic, Literal, TypedDict, TypeVar, Unpack, cast
 
-from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
+from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor, SystemTensor
 from tpukernel.dtypes import Dtype
 from tpukernel.isa.errors import OperandDtypeError, OperandKindError, OperandLayoutError, OperandShapeError
 from tpukernel.isa.format import Bits, BitWriter
@@ -126,12 +127,22 @@ class Attribute(Spec[int | None]):
         if self.when and not self.when(instruction):
             if value is not None:
                 raise OperandKindError(
-                    f"{instruction.title} has no {self.name}", instruction=instruction.title, operand=self.name, rule="kind"
+                    f"{instruction.title} has no {self.name}",
+                    instruction=instruction.title,
+                    operand=self.name,
+                    rule="kind",
+                    help=f"leave out {self.name}",
                 )
             return
         if value is None:
-            raise OperandKindError(f"{instruction.title} needs {self.name}", instruction=instruction.title, operand=self.name, rule="kind")
-        bits.put(self.field, int(value) - self.bias, self.name)
+            raise OperandKindError(
+                f"{instruction.title} needs {self.name}",
+                instruction=instruction.title,
+                operand=self.name,
+                rule="kind",
+                help=f"give {self.name}",
+            )
+        bits.put(self.field, int(value), self.name, bias=self.bias)
 
     def invalid(self, instruction: Instruction, bits: Bits) -> str | None:
         if self.known is None or bits[self.field] + self.bias in self.known:
@@ -172,12 +183,18 @@ class DtypeCode:
     def write(self, instruction: Instruction, bits: BitWriter, dtype: Dtype, owner: str) -> None:
         code = bits.chip.dtype_codes.get(dtype)
         if code is None:
-            raise OperandDtypeError(f"{bits.chip} has no type {dtype}", instruction=instruction.title, operand=owner, rule="dtype")
+            raise OperandDtypeError(
+                f"{owner} of {instruction.title} has type {dtype}, which {bits.chip} does not have",
+                instruction=instruction.title,
+                operand=owner,
+                rule="dtype",
+                help=f"use one of {', '.join(known.name for known in bits.chip.dtype_codes)}",
+            )
         if self.code is not None:
-            bits.put(self.code, code, owner)
+            bits.put(self.code, code, owner, meaning=dtype.name)
             if self.sign is not None:
                 float_sign = self.float_sign(instruction) if callable(self.float_sign) else self.float_sign
-                bits.put(self.sign, float_sign if dtype.is_float else int(dtype.is_signed), owner)
+                bits.put(self.sign, float_sign if dtype.is_float else int(dtype.is_signed), owner, meaning=dtype.name)
 
     def same(self, given: Dtype, read: Dtype) -> bool:
         if self.code is None or self.sign is not None:
@@ -257,11 +274,9 @@ class LocalField(OperandField[LocalTensor | Constant | None]):
         if self.const and bits[self.const]:
             return Constant(bits[self.address], dtype)
         layout = self.layouts[bits[f"{self.prefix}_str"]] if self.layouts else self._layout(instruction)
-        strides = None
-        if layout is Layout.FREE and self.strides:
-            n, c, h, w = self.strides
-            strides = bits[n], bits[c], bits[h], bits[w]
-        return LocalTensor(bits[self.address], self.read_shape(instruction, bits), dtype, layout, strides)
+        shape = self.read_shape(instruction, bits)
+        strides = self.read_strides(bits, shape, dtype) if layout is Layout.FREE else None
+        return LocalTensor(bits[self.address], shape, dtype, layout, strides)
 
     def read_shape(self, instruction: Instruction, bits: Bits) -> Dim4:
         """The shape of the operand in this command."""
@@ -270,21 +285,29 @@ class LocalField(OperandField[LocalTensor | Constant | None]):
         n, c, h, w = (bits[entry] if isinstance(entry, str) else entry for entry in self.shape)
         return n, c, h, w
 
+    def read_strides(self, bits: Bits, shape: Dim4, dtype: Dtype) -> Dim4 | None:
+        """The strides of a FREE operand."""
+        if self.strides is None:
+            return None
+        n, c, h, w = self.strides
+        return bits[n], bits[c], bits[h], bits[w]
+
     def _layout(self, instruction: Instruction) -> Layout:
         return self.layout(instruction) if callable(self.layout) else self.layout
 
     def write(self, instruction: Instruction, bits: BitWriter, value: LocalTensor | Constant | None) -> None:
         if value is None:
             if self.present is None:
-                raise self._kind(instruction, f"needs {self.name}")
+                raise self._kind(instruction, f"needs {self.name}", f"give {self.name}")
             return
         self.dtype.write(instruction, bits, value.dtype, self.name)
         if isinstance(value, Constant):
             if self.const is None:
-                raise self._kind(instruction, f"needs a tensor as {self.name}, not a constant")
+                raise self._kind(instruction, f"needs a tensor as {self.name}, not a constant", "put the number into a local tensor")
             bits.put(self.const, 1, self.name)
             bits.put(self.address, value.bits, self.name)
             return
+        self._refuse_system(instruction, value)
         if self.const:
             bits.put(self.const, 0, self.name)
         self._write_layout(instruction, bits, value)
@@ -298,10 +321,11 @@ class LocalField(OperandField[LocalTensor | Constant | None]):
                 bits.put(entry, size, self.name)
             elif size != entry:
                 raise OperandShapeError(
-                    f"{self.name} of {instruction.title} has {dimension} = {size}, but it must be {entry}",
+                    f"{self.name} of {instruction.title} has shape {value.shape}, but its {dimension} must be {entry}",
                     instruction=instruction.title,
                     operand=self.name,
                     rule="shape",
+                    help=f"give a tensor with {dimension} = {entry}",
                 )
 
     def _write_layout(self, instruction: Instruction, bits: BitWriter, value: LocalTensor) -> None:
@@ -312,8 +336,8 @@ class LocalField(OperandField[LocalTensor | Constant | None]):
             bits.put(f"{self.prefix}_str", codes[value.layout], self.name)
         elif value.layout is not self._layout(instruction):
             raise self._bad_layout(instruction, value, {self._layout(instruction): 0})
-        if value.strides is not None:
-            for field, stride in zip(self.strides or (), value.strides, strict=True):
+        if value.strides is not None and self.strides is not None:
+            for field, stride in zip(self.strides, value.strides, strict=True):
                 bits.put(field, stride, self.name)
 
     def _bad_layout(self, instruction: Instruction, value: LocalTensor, known: Mapping[Layout, int]) -> OperandLayoutError:
@@ -325,8 +349,13 @@ class LocalField(OperandField[LocalTensor | Constant | None]):
             help=f"it can be {' or '.join(layout.name for layout in known)}",
         )
 
-    def _kind(self, instruction: Instruction, what: str) -> OperandKindError:
-        return OperandKindError(f"{instruction.title} {what}", instruction=instruction.title, operand=self.name, rule="kind")
+    def _refuse_system(self, instruction: Instruction, value: object) -> None:
+        if isinstance(value, SystemTensor):
+            what = f"cannot have {self.name} at {value.address:#x} in system memory"
+            raise self._kind(instruction, what, "copy it to local memory with a DMA command first")
+
+    def _kind(self, instruction: Instruction, what: str, help: str) -> OperandKindError:
+        return OperandKindError(f"{instruction.title} {what}", instruction=instruction.title, operand=self.name, rule="kind", help=help)
 
     def same(self, given: LocalTensor | Constant | None, read: LocalTensor | Constant | None) -> bool:
         if given is None or read is None or type(given) is not type(read):
@@ -334,7 +363,7 @@ class LocalField(OperandField[LocalTensor | Constant | None]):
         if not self.dtype.same(given.dtype, read.dtype):
             return False
         if isinstance(given, LocalTensor) and isinstance(read, LocalTensor):
-            return (given.address, given.shape, given.layout, given.strides) == (read.address, read.shape, read.layout, read.strides)
+            return replace(given, dtype=read.dtype) == read
         return isinstance(given, Constant) and isinstance(read, Constant) and given.bits == read.bits
 
     def invalid(self, instruction: Instruction, bits: Bits) -> str | None:
@@ -366,7 +395,11 @@ class ConstantField(OperandField[Constant | None]):
         if value is None:
             if self.present is None:
                 raise OperandKindError(
-                    f"{instruction.title} needs {self.name}", instruction=instruction.title, operand=self.name, rule="kind"
+                    f"{instruction.title} needs {self.name}",
+                    instruction=instruction.title,
+                    operand=self.name,
+                    rule="kind",
+                    help=f"give {self.name}",
                 )
             return
         self.dtype.write(instruction, bits, value.dtype, self.name)
