@@ -2,6 +2,7 @@
 
 from tpukernel.isa.arith import Arith, ArithOp
 from tpukernel.isa.codec import decode, encode
+from tpukernel.isa.compare import Compare, CompareOp
 from tpukernel.isa.dma_cw_transpose import DmaCwTranspose
 from tpukernel.isa.dma_gather import DmaGather
 from tpukernel.isa.dma_general import DmaGeneral, DmaGeneralOp
@@ -11,14 +12,25 @@ from tpukernel.isa.dma_nonzero import DmaNonzero
 from tpukernel.isa.dma_scatter import DmaScatter
 from tpukernel.isa.dma_sys import DmaSys, DmaSysOp
 from tpukernel.isa.dma_tensor import DmaTensor, DmaTensorOp
+from tpukernel.isa.gather import Gather, GatherOp, share_bank
+from tpukernel.isa.gather_line import GatherLine, GatherLineOp
+from tpukernel.isa.index import IndexGen, IndexGenOp
 from tpukernel.isa.instruction import Instruction, OperandUse
+from tpukernel.isa.lane_table import lane_table
+from tpukernel.isa.linear import Linear, LinearOp
 from tpukernel.isa.program import Program
+from tpukernel.isa.quant import Quant, QuantOp
 from tpukernel.isa.rounding import Rounding
+from tpukernel.isa.special import Special, SpecialOp
 from tpukernel.isa.sys import Sys, SysOp
+from tpukernel.isa.transpose import LaneMove, LaneMoveOp
+from tpukernel.isa.vector import Vector, VectorOp
 
 __all__ = [
     "Arith",
     "ArithOp",
+    "Compare",
+    "CompareOp",
     "DmaCwTranspose",
     "DmaGather",
     "DmaGeneral",
@@ -32,12 +44,30 @@ __all__ = [
     "DmaSysOp",
     "DmaTensor",
     "DmaTensorOp",
+    "Gather",
+    "GatherLine",
+    "GatherLineOp",
+    "GatherOp",
+    "IndexGen",
+    "IndexGenOp",
     "Instruction",
+    "LaneMove",
+    "LaneMoveOp",
+    "Linear",
+    "LinearOp",
     "OperandUse",
     "Program",
+    "Quant",
+    "QuantOp",
     "Rounding",
+    "Special",
+    "SpecialOp",
     "Sys",
     "SysOp",
+    "Vector",
+    "VectorOp",
     "decode",
     "encode",
+    "lane_table",
+    "share_bank",
 ]

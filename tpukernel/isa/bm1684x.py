@@ -5,6 +5,7 @@ from __future__ import annotations
 from tpukernel.chips.bm1684x import BM1684X
 from tpukernel.chips.bm1684x_fields import FORMATS, NEVER_EMITTED
 from tpukernel.isa.arith import Arith
+from tpukernel.isa.compare import Compare
 from tpukernel.isa.dma_cw_transpose import DmaCwTranspose
 from tpukernel.isa.dma_gather import DmaGather
 from tpukernel.isa.dma_general import DmaGeneral
@@ -15,9 +16,17 @@ from tpukernel.isa.dma_scatter import DmaScatter
 from tpukernel.isa.dma_sys import DmaSys
 from tpukernel.isa.dma_tensor import DmaTensor
 from tpukernel.isa.format import Format
+from tpukernel.isa.gather import Gather
+from tpukernel.isa.gather_line import GatherLine
+from tpukernel.isa.index import IndexGen
 from tpukernel.isa.instruction import Instruction
+from tpukernel.isa.linear import Linear
+from tpukernel.isa.quant import Quant
+from tpukernel.isa.special import Special
 from tpukernel.isa.sys import Sys
 from tpukernel.isa.tables import InstructionSet
+from tpukernel.isa.transpose import LaneMove
+from tpukernel.isa.vector import Vector
 
 __all__ = ["BM1684X_SET"]
 
@@ -33,6 +42,15 @@ _UNITS: tuple[type[Instruction], ...] = (
     DmaSys,
     DmaGather,
     DmaScatter,
+    Quant,
+    LaneMove,
+    Gather,
+    GatherLine,
+    Special,
+    Linear,
+    Compare,
+    Vector,
+    IndexGen,
 )
 
 BM1684X_SET = InstructionSet(
