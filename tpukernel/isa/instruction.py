@@ -18,7 +18,7 @@ from dataclasses import FrozenInstanceError, dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, Self, dataclass_transform
 
-from tpukernel.chips.chip import Chip, Engine, chip_of
+from tpukernel.chips.chip import CHIPS, Chip, Engine, chip_of
 from tpukernel.chips.tensors import Constant, LocalTensor, Operand, SystemTensor
 from tpukernel.isa.errors import IsaError, LegalityError, OperandConflictError
 from tpukernel.isa.format import Bits, BitWriter, Format
@@ -312,16 +312,23 @@ class Instruction(_Declared):
         for problem in self.problems(chip):
             raise problem
 
-    # Two instructions are equal when their commands are. Where a unit does not tell two types apart, an instruction of the one equals that
-    # of the other, before and after encoding; so both ways of comparing give the same answer.
+    # Two instructions are equal when their commands are, decoded or not, encoded before or not. One that no command can say equals only
+    # one of the same operands.
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Instruction) or type(self) is not type(other):
             return NotImplemented
         if self._bits is not None and other._bits is not None and self._bits.format is other._bits.format:
             return self._bits.record == other._bits.record
-        same = all(_same(spec, self.value_of(name), other.value_of(name)) for name, spec in self.specs.items())
-        return same and self.residue == other.residue
+        if all(self.value_of(name) == other.value_of(name) for name in self.specs) and self.residue == other.residue:
+            return True
+        bits = self._bits or other._bits
+        for chip in CHIPS.values() if bits is None else (bits.chip,):
+            try:
+                return self.encoded(chip).record == other.encoded(chip).record
+            except IsaError:  # not on this chip, or no command at all
+                continue
+        return False
 
     def __hash__(self) -> int:
         return hash((type(self), self.id, self.depends))
@@ -369,10 +376,6 @@ def _restored(
     bits = None if command is None else Bits(format_of(command[0], unit), command[1])
     _set(instruction, bits, values, residue, origin)
     return instruction
-
-
-def _same(spec: Spec[object], mine: object, its: object) -> bool:
-    return mine == its or (type(mine) is type(its) and spec.same(mine, its))
 
 
 def _differences(have: Bits, explained: Bits) -> dict[str, int]:
