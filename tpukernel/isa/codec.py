@@ -65,7 +65,7 @@ def decode(chip: Chip | str, engine: Engine, data: bytes | bytearray | memoryvie
         end = offset + format.bytes
         if end > size:
             raise TruncatedStreamError(
-                f"a {format.name} command has {format.bytes} bytes, but only {size - offset} are left",
+                f"the command {format.name} has {format.bytes} bytes, but only {size - offset} are left",
                 engine=engine,
                 offset=offset,
                 help=_CUT,
@@ -128,7 +128,9 @@ def _no_command(
     chip, numbers = commands.chip, f"operation code {code}, sub-operation {sub}"
     name = commands.never_emitted.get((engine, code, sub))
     if name is not None:
-        return UnsupportedCommandError(f"{chip}: {name} ({numbers}) is never emitted and not supported", engine=engine, offset=offset)
+        return UnsupportedCommandError(
+            f"{chip}: {name} ({numbers}) is never emitted and not supported", engine=engine, offset=offset, help=_NO_STREAM
+        )
     if (engine, code, sub) in commands.commands:
         format = commands.commands[engine, code, sub][1]
         form = "short" if short else "long"
@@ -136,7 +138,7 @@ def _no_command(
             f"{chip}: the {form} form of {format.name} ({numbers}) is never emitted and not supported",
             engine=engine,
             offset=offset,
-            help="if these are zeros, the stream has no end command" if not (code or sub or short) else None,
+            help="if these are zeros, the stream has no end command" if not (code or sub or short) else _NO_STREAM,
         )
     return UnknownCommandError(f"{chip} has no {engine} command with {numbers}", engine=engine, offset=offset, help=_NO_STREAM)
 

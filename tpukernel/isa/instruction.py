@@ -152,7 +152,7 @@ class Instruction(_Declared):
         if isinstance(self._origin, str):
             return self._origin
         known = [f"{self.engine} command {self.id}"] if self.id else []
-        known += [f"offset {self._origin[1]} of the {self._origin[0]} stream"] if self._origin else []
+        known += [f"offset {self._origin[1]}"] if self._origin else []
         return ", ".join(known) or None
 
     # ------------------------------------------------------------------ values
