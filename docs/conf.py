@@ -44,13 +44,14 @@ def list_table(rows: list[str]) -> list[str]:
     return [indent + line for line in [*found, ""]]
 
 
-def markdown_tables(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:  # noqa: ARG001
-    """Docstrings may hold Markdown tables, which reads better in the source than reStructuredText's."""
+def prepare_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:  # noqa: ARG001
+    """Makes reStructuredText of Markdown tables, and keeps napoleon from taking the words before a colon as the type of an attribute."""
     found: list[str] = []
     for is_table, group in groupby(lines, lambda line: bool(_ROW.match(line))):
         block = list(group)
         found += list_table(block) if is_table else block
-    lines[:] = found
+    # An empty comment comes first: napoleon looks for `type: description` in the first line only.
+    lines[:] = ["..", "", *found] if what in ("attribute", "data", "property") else found
 
 
 def public_modules() -> Iterator[tuple[str, bool]]:
@@ -75,4 +76,4 @@ def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", list_modules)
     # Before napoleon (priority 500), which indents what belongs to a section.
-    app.connect("autodoc-process-docstring", markdown_tables, priority=400)
+    app.connect("autodoc-process-docstring", prepare_docstring, priority=400)
