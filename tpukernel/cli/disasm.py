@@ -19,7 +19,7 @@ from tpukernel.isa.program import Program
 if TYPE_CHECKING:
     from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage]
 
-__all__ = ["StreamFileError", "add_parser"]
+__all__ = ["MAX_STREAM_BYTES", "StreamFileError", "add_parser", "read_stream"]
 
 MAX_STREAM_BYTES = 1 << 30
 """Largest file that is taken for a command stream."""
@@ -58,12 +58,24 @@ def _run(arguments: argparse.Namespace) -> str:
 
 
 def _stream(path: Path | None) -> bytes:
-    if path is None:
-        return b""
-    size = path.stat().st_size
-    if size > MAX_STREAM_BYTES:
-        raise StreamFileError(f"{path} has {size} bytes, too many for a command stream", help=f"{MAX_STREAM_BYTES} bytes at most")
-    return path.read_bytes()
+    return b"" if path is None else read_stream(path)
+
+
+def read_stream(path: Path, limit: int = MAX_STREAM_BYTES) -> bytes:
+    """The bytes of a stream file; also of a pipe, of which nobody knows the size before it ends.
+
+    Raises:
+        StreamFileError: there are more than `limit` bytes.
+        OSError: the file cannot be read.
+    """
+    if path.stat().st_size <= limit:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+        if len(data) <= limit:
+            return data
+    raise StreamFileError(
+        f"{path} has more than {limit} bytes, too many for a command stream", help="give the bytes of one command group, of one engine"
+    )
 
 
 def _lines(instructions: Iterable[Instruction], chip: Chip) -> Iterator[str]:
