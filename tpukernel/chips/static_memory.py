@@ -1,7 +1,7 @@
 """The tables that a chip's static memory holds.
 
-`data/<chip>_static.npy`: the content as the official runtime sets it up, read from the official emulator's memory. Programs of the
-official compiler read it with static broadcasts; the tables that are known by name are in `Chip.static_tables`.
+`data/<chip>_static.npy` has the tables of `Chip.static_tables` as the official runtime sets them up, read from the official emulator's
+memory, and zeros between them. Programs of the official compiler read them with static broadcasts.
 """
 
 from __future__ import annotations
