@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from tests.support.bmodel_streams import BadModelError, command_groups
+from tests.support.commands import split
 from tests.support.golden import ENGINES, SPACES, golden_case, golden_cases, static_memory
 from tests.support.streams import official_streams
 
@@ -64,6 +65,20 @@ def test_official_streams_are_padded_and_come_in_pairs() -> None:
         assert stream.engine in ENGINES and key.endswith(stream.engine)
         assert len(stream.data) % 128 == 0 and stream.commands >= 1
         assert key.removesuffix(stream.engine) + {"tiu": "gdma", "gdma": "tiu"}[stream.engine] in streams
+
+
+def test_official_streams_contain_as_many_commands_as_their_files_state() -> None:
+    for stream in official_streams().values():
+        commands = list(split(stream.engine, stream.data))
+        assert len(commands) == stream.commands
+        assert commands[-1].name in ("SYS", "DMA_sys")
+
+
+def test_golden_streams_contain_the_listed_instructions() -> None:
+    for case in golden_cases():
+        commands = [command.name for engine in ENGINES for command in split(engine, getattr(case, engine))]
+        listed = [instruction.name for instruction in case.instructions if instruction.fields.get("cmd_id")]
+        assert len(commands) == len(listed), case.id
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 64, struct.pack("<IIIQ", 0xFF55AAEE, 64, 1 << 30, 0).ljust(64, b"\0")])

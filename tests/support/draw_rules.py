@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import cache
-from random import Random
 from typing import cast
 
 from tests.support import draw_memory
-from tests.support.draw_memory import LANE_BYTES, LANES, LOCAL_BASE, START_LANES, Dims
+from tests.support.draw_context import I16, I32, U16, U32, Context
+from tests.support.draw_memory import LANES
+from tests.support.draw_operands import stride
 from tests.support.oracle import Value
-from tests.support.signatures import Parameter, signatures
-
-F32, I16, U16, I32, U32 = 5, 7, 6, 9, 8
-ITEM_BYTES = {1: 1, 0: 1, 3: 2, 7: 2, 6: 2, 11: 2, 5: 4, 9: 4, 8: 4}
-"""Bytes per element by ``data_type_t`` code."""
+from tests.support.signatures import Parameter
 
 EXCLUDED = frozenset({"tpu_parallel_start", "tpu_parallel_end", "tpu_bdc_load_fp32_exp_table"})
 """They emit nothing."""
@@ -38,59 +34,7 @@ PHASE_OF_KIND = {
 } | dict.fromkeys(("rounding", "bool", "int", "uint", "u8", "s8", "float"), 1)
 
 
-@dataclass
-class Context:
-    """A draw in progress: what has been decided so far."""
-
-    rng: Random
-    function: str
-    names: tuple[str, ...]
-    values: dict[str, Value]
-    low_ddr: bool = False
-    default_strides: bool = False
-    lanes: dict[str, int] = field(default_factory=dict[str, int])
-
-    def lane(self, operand: str) -> int:
-        """Start lane of an operand: that of all operands, or one that ``LANES_OF`` names. f32 convolutions read from any lane."""
-        if operand not in self.lanes:
-            rules = (lanes for functions, names, lanes in LANES_OF if re.search(functions, self.function) and re.fullmatch(names, operand))
-            options = next(rules, ())
-            if options is None:
-                options = START_LANES if self.number("input_dtype") == F32 else (0,)
-            self.lanes[operand] = self.rng.choice(options) if options else self.lanes.setdefault("", self.rng.choice(START_LANES))
-        return self.lanes[operand]
-
-    def number(self, name: str) -> int:
-        value = self.values[name]
-        if not isinstance(value, int):
-            raise TypeError(f"{self.function}: {name} is not an integer")
-        return value
-
-    def dims(self, name: str) -> Dims:
-        return cast(Dims, self.values[name])
-
-    def item(self, *names: str) -> int:
-        """Bytes per element of the first of these data type parameters that the function has; 4 without one."""
-        known = [self.number(name) for name in (*names, "dtype", "data_dtype", "src_dtype") if name in self.values]
-        return ITEM_BYTES[known[0]] if known else 4
-
-
 Drawer = Callable[[Context, str], Value]
-
-SFU_TABLE = r"fp_taylor|fp32_(exp|log|sin|cos|tan|cot|arc|sigmoid|silu|selu|elu|erf|gelu|mish|pow|C_pow|swish|softplus)"
-LANES_OF: tuple[tuple[str, str, tuple[int, ...] | None], ...] = (
-    (r"cpy_cross_npu|_npu_bcast$|_L2L|gdma_mask_select|gdma_h_", r".*", START_LANES),
-    (SFU_TABLE, r".*", (0,)),
-    (r"load_.*_coeff|distribute|sequence|static|table_lookup|zp_mm|fp_mm", r".*", (0,)),
-    (r"fp_conv2d", r"input", None),
-    (r"_conv2d", r"input|pad", (0,)),
-    (r"roi", r"roi", (0,)),
-    (r"bdc_h?w_(gather|scatter)", r"index", (0,)),
-    (r"bdc_cw_trans", r"src", (0,)),
-    (r"bdc_wc_trans", r"dst", (0,)),
-    (r"bdc_(cw|wc)_trans", r".*", START_LANES),
-)
-"""Start lanes of operands that need not start where the others do: (function, operand, lanes), first match; None: see ``Context.lane``."""
 
 CHANNELS = (1, 3, 16, 33, 63, 64, 65, 100, 130)
 LARGE = 0.1
@@ -230,126 +174,7 @@ def variable(context: Context, name: str) -> Value:
     return ("addr", 0)
 
 
-# ---------------------------------------------------------------------------- operands
-
-
-def stem(name: str) -> str:
-    """Name of the operand that an address or stride parameter belongs to."""
-    return name.removesuffix("_addr").removesuffix("_stride")
-
-
-def operand_shape(context: Context, operand: str) -> Dims:
-    """Shape of an operand as its strides see it."""
-    own = next((name for name in (f"{operand}_shape", "shape", "dst_shape", "input_shape") if name in context.values), None)
-    if own is None:
-        return (1, 1, 1, 1)
-    n, c, h, w = context.dims(own)
-    if operand == "src" and "nc_trans" in context.function:
-        return (c, n, h, w)
-    if operand == "src" and "cw_trans" in context.function:
-        return (n, w, h, c)
-    if operand == "param":
-        height, width = (context.number(name) if name in context.values else size for name, size in (("param_h", h), ("param_w", w)))
-        return (n, c, height, width)
-    if operand == "index":
-        return (n, c, h, 2 if "hw_" in context.function else 1 if "_h_" in context.function else w)
-    return (n, c, h, w)
-
-
-def index_stride(context: Context) -> Value:
-    """Strides of the row indices of a GDMA gather or scatter: consecutive in H, free between channels."""
-    _, channels, height, _ = context.dims("shape")
-    if "scatter" in context.function:
-        height = context.number("param_h")
-    c_stride = height + context.rng.randint(0, 20)
-    return None if context.rng.random() < 0.4 else (channels * c_stride, c_stride, 1, 1)
-
-
-def stride(context: Context, name: str) -> Value:
-    """Strides of an operand in local or system memory; GDMA allows only small W strides and reads no operand with zero strides."""
-    if context.default_strides:
-        return None
-    operand = stem(name)
-    if operand == "index":
-        return index_stride(context)
-    extent, item = operand_shape(context, operand), context.item(f"{operand}_dtype")
-    broadcast = operand not in ("dst", "output", "input")
-    if "_gdma_" not in context.function:
-        limits = draw_memory.CONV_STRIDE_LIMITS if operand == "input" else draw_memory.ARITH_STRIDE_LIMITS
-        rules = draw_memory.StrideRules(broadcast=broadcast, zero_w=True, max_w=3, limits=limits)
-        return draw_memory.local_stride(context.rng, extent, context.lane(operand), item, rules)
-    max_w = 1 if re.search(UNIT_W_STRIDE, context.function) else 3
-    limits = (*draw_memory.GDMA_STRIDE_LIMITS[:3], max_w)
-    rules = draw_memory.StrideRules(broadcast=broadcast, zero_w=False, max_w=max_w, limits=limits)
-    if operand not in local_operands(context.function):
-        return draw_memory.system_stride(context.rng, extent, rules)
-    return draw_memory.local_stride(context.rng, extent, context.lane(operand), item, rules)
-
-
-@cache
-def local_operands(function: str) -> frozenset[str]:
-    """Operands of a function that are in local memory."""
-    return frozenset(stem(parameter.name) for parameter in signatures()[function].parameters if parameter.kind == "local")
-
-
-def operand_item(context: Context, name: str) -> int:
-    """Bytes per element of an operand; the accumulator of an int8 multiply-accumulate has 16 bits."""
-    return 2 if "int8_mac" in context.function and name == "dst_addr" else context.item(f"{stem(name)}_dtype")
-
-
-def operand_bytes(context: Context, name: str) -> int:
-    """Upper bound of the bytes an operand takes in a lane."""
-    bounds = (size for functions, names, size in SIZES if re.search(functions, context.function) and re.fullmatch(names, name))
-    if bound := next(bounds, None):
-        return bound
-    operand = stem(name)
-    step = cast("Dims | None", context.values.get(f"{operand}_stride"))
-    return draw_memory.local_bytes(operand_shape(context, operand), context.lane(operand), step, operand_item(context, name))
-
-
-def place_operands(context: Context, parameters: Iterable[Parameter]) -> None:
-    """Fill in all addresses."""
-    local: dict[str, Parameter] = {}
-    system = 0
-    for parameter in parameters:
-        name, value = parameter.name, context.values.get(parameter.name)
-        inside = {"index_addr": "index_is_local", "mask_addr": "mask_in_lmem"}.get(name)
-        if parameter.kind == "local" or (parameter.kind == "variable" and value == ("addr", 0)) or (inside and context.values.get(inside)):
-            local[name] = parameter
-        elif parameter.kind == "system":
-            unit = context.item(f"{stem(name)}_dtype")
-            context.values[name] = draw_memory.system_address(context.rng, system, unit, low=context.low_ddr)
-            system += 1
-    sizes = {name: operand_bytes(context, name) for name in local}
-    strided = {name for name in local if context.values.get(f"{stem(name)}_stride") is not None}
-    alignment = {name: operand_item(context, name) if name in strided else draw_memory.EU_BYTES for name in local}
-    for name, offset in draw_memory.place(context.rng, sizes, alignment).items():
-        address = context.lane(stem(name)) * LANE_BYTES + offset
-        match local[name].kind:
-            case "variable":
-                context.values[name] = ("addr", address)
-            case "system":
-                context.values[name] = LOCAL_BASE + address
-            case _:
-                context.values[name] = address
-
-
 # ---------------------------------------------------------------------------- rules
-
-UNIT_W_STRIDE = r"channel_bcast|cw_trans|gdma_h_"
-"""Functions whose operands must have a W stride of 1."""
-
-SIZES: tuple[tuple[str, str, int], ...] = (
-    (r"_mm", r".*", 24 << 10),
-    (r"vc_", r".*", 16 << 10),
-    (r"conv|pool|depthwise", r"weight_addr", 24 << 10),
-    (r"conv|pool|depthwise", r"output_addr", 24 << 10),
-    (r"conv|pool|depthwise", r"(bias|kzp|pad|roi)_addr", 2 << 10),
-    (r"gdma_(matrix|vector)", r".*", 48 << 10),
-    (r"sequence|static", r".*", 16 << 10),
-    (r"", r".*(coeff|table|quant|count|scale|bias|zp|shift)_addr", 4 << 10),
-)
-"""Bounds of operands whose size does not follow from a shape: (function, parameter, bytes per lane), first match."""
 
 RULES: tuple[tuple[str, str, Drawer], ...] = (
     # shapes
@@ -382,6 +207,7 @@ RULES: tuple[tuple[str, str, Drawer], ...] = (
     (r"gdma_vector", r"len", integer(1, 3000)),
     (r"gdma_vector", r"len_per_channel", integer(8, 64)),
     (r"fp32_mm|int_mm|int_pcs_mm|int8_mm", r".*_rows", integer(1, 16)),
+    (r"(fp32|int|int_pcs|int8)_mm_L_const", r"left_cols", integer(1, 200)),
     (r"_mm", r".*_(rows|cols)", integer(1, 100)),
     (r"_mm", r"left_cols_per_channel", at_most("left_cols")),
     (r"_mm", r"right_cols_per_channel", at_most("right_cols")),

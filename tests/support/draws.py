@@ -19,12 +19,14 @@ from typing import TypedDict, cast
 
 from hypothesis import strategies as st
 
+from tests.support.draw_context import Context
 from tests.support.draw_memory import LOW_DDR_BYTES, NoRoomError
-from tests.support.draw_rules import EXCLUDED, PHASE_OF_KIND, Context, drawer, place_operands
+from tests.support.draw_operands import place_operands
+from tests.support.draw_rules import EXCLUDED, PHASE_OF_KIND, drawer
 from tests.support.oracle import Call, Value
 from tests.support.signatures import Parameter, signatures
 
-__all__ = ["LOW_DDR_BYTES", "accepted_dtypes", "calls", "draw", "drawable_functions"]
+__all__ = ["LOW_DDR_BYTES", "accepted_dtypes", "calls", "draw", "draw_program", "drawable_functions"]
 
 DTYPES_FILE = Path(__file__).resolve().parents[1] / "data" / "accepted_dtypes_bm1684x.json"
 ATTEMPTS = 100
@@ -85,6 +87,23 @@ def _drawn(context: Context, parameters: tuple[Parameter, ...]) -> dict[str, Val
             context.values[parameter.name] = drawer(context.function, parameter)(context, parameter.name)
     place_operands(context, parameters)
     return {name: context.values[name] for name in context.names}
+
+
+def draw_program(rng: Random, length: int = 12) -> list[Call]:
+    """``length`` random calls of both engines, some of them inside parallel regions: for ids and dependencies.
+
+    The calls have nothing to do with each other; their operands may overlap.
+    """
+    gdma, tiu = (tuple(name for name in drawable_functions() if prefix in name) for prefix in ("tpu_gdma", "tpu_bdc"))
+    program: list[Call] = []
+    parallel = False
+    for _ in range(length):
+        if rng.random() < 0.3:
+            program.append(Call("tpu_parallel_end" if parallel else "tpu_parallel_start"))
+            parallel = not parallel
+        function = rng.choice(rng.choice((gdma, tiu)))
+        program.append(Call.of(function, draw(function, rng)))
+    return [*program, Call("tpu_parallel_end")] if parallel else program
 
 
 @st.composite

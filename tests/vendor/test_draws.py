@@ -7,9 +7,10 @@ from random import Random
 
 import pytest
 
+from tests.support.commands import split
 from tests.support.draw_coverage import measure
-from tests.support.draws import draw, drawable_functions
-from tests.support.oracle import Call, record
+from tests.support.draws import draw, draw_program, drawable_functions
+from tests.support.oracle import Call, Job, record, run_jobs
 
 pytestmark = pytest.mark.vendor
 
@@ -27,3 +28,15 @@ def test_every_variable_field_takes_at_least_three_values() -> None:
     coverage = list(measure())
     assert len({entry.function for entry in coverage}) >= 290 and len(coverage) >= 8000
     assert not [entry for entry in coverage if not entry.covered]
+
+
+def test_drawn_programs_are_accepted_and_use_both_engines_and_dependencies() -> None:
+    programs = [Job(calls=draw_program(Random(seed), 20), end=True) for seed in range(60)]
+    kinds: Counter[str] = Counter()
+    for result in run_jobs(programs, arithmetic=False):
+        assert result.rejected is None
+        for engine, stream in (("tiu", result.tiu), ("gdma", result.gdma)):
+            commands = list(split(engine, stream))
+            assert [command.fields["cmd_id"] for command in commands] == list(range(1, len(commands) + 1))
+            kinds.update(engine for command in commands if command.fields["cmd_id_dep"])
+    assert min(kinds["tiu"], kinds["gdma"]) > 200
