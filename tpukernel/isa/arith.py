@@ -1,23 +1,23 @@
 """AR: elementwise arithmetic on tensors with free strides, constants included.
 
 Source: field tables of tpu-mlir's debugger; use of the fields as measured on the official library (which operand holds what, which sub-
-operations
-it emits).
+operations it emits).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import IntEnum
 from typing import ClassVar
 
 from tpukernel.chips.chip import Engine
 from tpukernel.chips.tensors import Constant, Layout, LocalTensor
 from tpukernel.dtypes import Dtype
+from tpukernel.isa.arith_op import SHIFTABLE, SHIFTS, ArithOp
+from tpukernel.isa.arith_rules import ARITH_RULES, result_signed
 from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rounding import Rounding
-from tpukernel.isa.rules import Rule, attribute_range, operand_count, placement, same_lane
+from tpukernel.isa.rules import Rule
 from tpukernel.isa.spec import (
     Direction,
     DtypeCode,
@@ -30,66 +30,31 @@ from tpukernel.isa.spec import (
 
 __all__ = ["Arith", "ArithOp"]
 
-
-class ArithOp(IntEnum):
-    """The operations of AR. ADDS, SUBS and MULS saturate, ADD, SUB and MUL wrap (integers)."""
-
-    MUL = 0
-    NOT = 1
-    ADD = 2
-    SUB = 3
-    MAX = 4
-    MIN = 5
-    LOGIC_SHIFT = 6
-    AND = 7
-    OR = 8
-    XOR = 9
-    SELECT_GREATER = 10
-    SELECT_EQUAL = 11
-    DIV = 12
-    SELECT_LESS = 13
-    CAST = 14
-    ADDS = 15
-    SUBS = 16
-    MAC = 18
-    COPY = 19
-    MULS = 20
-    ARITH_SHIFT = 21
-    ROTATE = 22
-    MUL_HIGH = 23
-    ABS = 26
-    ABS_DIFF = 27
-    COPY_MB = 28
-    LEADING_ZEROS = 29
-    LEADING_ONES = 30
-
-
-_ROUNDED = {ArithOp.CAST, ArithOp.LOGIC_SHIFT, ArithOp.ARITH_SHIFT, ArithOp.MUL_HIGH}
-_SHIFTED = {ArithOp.ADD, ArithOp.SUB, ArithOp.MUL, ArithOp.ADDS, ArithOp.SUBS, ArithOp.MULS, ArithOp.MAX, ArithOp.MIN, ArithOp.MAC}
-_SELECTS = {ArithOp.SELECT_GREATER, ArithOp.SELECT_EQUAL, ArithOp.SELECT_LESS}
-_UNARY = {ArithOp.NOT, ArithOp.CAST, ArithOp.COPY, ArithOp.ABS, ArithOp.COPY_MB, ArithOp.LEADING_ZEROS, ArithOp.LEADING_ONES}
-
+_ROUNDED = SHIFTS | {ArithOp.CAST, ArithOp.MUL_HIGH}
 _SHAPE = ("res0_n", "res0_c", "res0_h", "res0_w")
 _LAYOUTS = {0: Layout.EU_ALIGNED, 1: Layout.COMPACT, 3: Layout.FREE}
 
 
 class _ResultDtype(DtypeCode):
-    """The width and kind are in `res0_prec`; the sign follows from the operands, except for casts."""
+    """The width and kind are in `res0_prec`; the sign is that of a cast's field, or else follows from the operands."""
 
     def __init__(self) -> None:
         super().__init__("res0_prec")
 
     def read(self, instruction: Instruction, bits: Bits) -> Dtype:
-        if bits["tsk_eu_typ"] == ArithOp.CAST:
+        op = ArithOp(bits["tsk_eu_typ"])
+        src0 = bool(bits["opd0_sign"])
+        if op is ArithOp.CAST:
             signed = bool(bits["opd2_sign"])
         else:
-            signed = bool(bits["opd0_sign"] or (bits["opd1_sign"] and bits["tsk_opd_num"] > 1))
+            found = result_signed(op, src0, bits["tsk_opd_num"] > 1 and bool(bits["opd1_sign"]))
+            signed = src0 if found is None else found
         return bits.chip.dtypes_by_code[bits["res0_prec"], signed]
 
 
 def _has_rounding(instruction: Instruction) -> bool:
     op = instruction.value_of("op")
-    return op in _ROUNDED or (op in _SHIFTED and instruction.value_of("src2") is not None)
+    return op in _ROUNDED or (op in SHIFTABLE and instruction.value_of("src2") is not None)
 
 
 def _is_div(instruction: Instruction) -> bool:
@@ -112,28 +77,21 @@ def _strides(prefix: str) -> tuple[str, str, str, str]:
     return f"{prefix}_n_str", f"{prefix}_c_str", f"{prefix}_h_str", f"{prefix}_w_str"
 
 
-def _source_counts(instruction: Instruction) -> tuple[int, int]:
-    op = instruction.value_of("op")
-    if op in _UNARY:
-        return 1, 1
-    if op in _SELECTS:
-        return 3, 3
-    return 2, 3 if op in _SHIFTED else 2
-
-
 class Arith(Instruction):
     """Elementwise arithmetic: `dst = src0 op src1`, on shapes that are all the same; stride 0 repeats an element.
 
     Attributes:
         op: the operation.
         dst: result; for MAC also the first summand.
-        src0, src1: operands, tensors or constants; one-operand operations have no src1.
-        src2: selects: the value where the comparison holds. Integer arithmetic: the shift of the exact result before rounding, one
-            number or one
-            per channel as a compact (1, c, 1, 1) tensor of i8, negative to the right; for MAC left shift of dst and, in the
-            second byte, right shift.
-        rounding: of casts and shifts, and of integer arithmetic with src2.
+        src0, src1: operands, tensors or constants; one-operand operations have no src1. SHIFTS: src1 is signed, negative to the right.
+        src2: selects: the constant where the comparison holds (elsewhere 0). Integer arithmetic: the shift of the exact result before it
+            is rounded and brought to the width of `dst`, i8, negative to the right: a constant, or a compact tensor (1, c, 1, 1) with
+            one shift per channel. MAC: a constant with the left shift of `dst` in the lowest byte and the right shift of the sum in
+            the next one.
+        rounding: of casts and shifts, of MUL_HIGH, and of integer arithmetic with src2.
         iterations: Newton steps of DIV, 1 to 4.
+
+    Which types go together, and which sign an integer result has, is in `arith_rules`.
     """
 
     unit: ClassVar[str] = "AR"
@@ -162,14 +120,7 @@ class Arith(Instruction):
     rounding: Rounding | None = optional_attribute("opd2_n_str", Rounding, when=_has_rounding, default=None)
     iterations: int | None = optional_attribute("opd2_n_str", int, when=_is_div, bias=1, default=None)
 
-    rules: ClassVar[tuple[Rule, ...]] = (
-        operand_count(
-            "One source for one-operand operations, three for selects, two or (with a shift) three for the rest.", _source_counts
-        ),
-        placement,
-        same_lane,
-        attribute_range("iterations", 1, 4),
-    )
+    rules: ClassVar[tuple[Rule, ...]] = ARITH_RULES
 
     def write_derived(self, bits: BitWriter) -> None:
         bits.put("tsk_opd_num", sum(source is not None for source in (self.src0, self.src1, self.src2)), "sources")
