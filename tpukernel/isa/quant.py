@@ -12,7 +12,7 @@ from typing import ClassVar, cast
 
 from tpukernel.chips.chip import Engine
 from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
-from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16, u32
+from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16
 from tpukernel.isa.errors import OperandDtypeError, OperandKindError
 from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
@@ -165,7 +165,7 @@ def _allowed(instruction: Instruction) -> Iterator[tuple[str, tuple[Dtype, ...]]
     op = _op(instruction)
     if op in (_FP, _INT):
         yield "dst", (i8, u8, i16, u16)
-        yield "src", (i16, u16, i32, u32)
+        yield "src", (i16, u16, i32)
     else:
         yield "dst", (f32,) if op is _DE_FP else (i16, u16, i32)
         yield "src", (i8, u8, i16, u16)
@@ -193,7 +193,8 @@ class Quant(Instruction):
         src: operand of the same shape.
         table: constants of each channel, instead of `scale`, `multiplier`, `shift` and `offset`; compact. REQUANT_FP:
             (1, c, 1, 2) of f32: scale, offset. REQUANT_INT: (1, c, 1, 3) of i32: multiplier, shift, offset. DEQUANT_FP: (1, c, 1, 2) of
-            i32: offset, the bits of the f32 scale. DEQUANT_INT: (1, c, 1, 3) of i32: offset, multiplier, shift.
+            i32: offset, the bits of the f32 scale. DEQUANT_INT: (1, c, 1, 3) of i32: offset, multiplier, shift. Only
+            the low bits of a shift (8) and of an offset (16) count, as where they are attributes.
         scale: f32; operations with floating-point constants.
         multiplier: i32; operations with integer constants.
         shift: to the left, negative to the right; -128 to 127.
@@ -222,7 +223,8 @@ class Quant(Instruction):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         dtypes_by_op(
-            "Requantisation: integers of 16 or 32 bits to 8 or 16; dequantisation: of 8 or 16 bits to f32, 16 bits or i32.",
+            "Requantisation: i16, u16 or i32 (32 bits are always read as signed) to 8 or 16 bits; dequantisation: 8 or 16 bits to f32, "
+            "16 bits or i32.",
             _allowed,
         ),
         operands_by_op("The constants are those of the operation; with a table there are none.", tuple(_BY_OP), _wanted),

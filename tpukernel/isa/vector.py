@@ -44,6 +44,7 @@ class VectorOp(IntEnum):
 _SELECTS = {VectorOp.SELECT_GREATER, VectorOp.SELECT_EQUAL, VectorOp.SELECT_LESS}
 _SUMS = {VectorOp.ADD, VectorOp.SUB, VectorOp.MUL, VectorOp.ADDS, VectorOp.SUBS, VectorOp.MULS}
 _SUBTRACTIONS = {VectorOp.SUB, VectorOp.SUBS}
+_BITWISE = {VectorOp.AND, VectorOp.OR, VectorOp.XOR}
 _SATURATING = {VectorOp.ADDS, VectorOp.SUBS, VectorOp.MULS}
 _UNUSED_ITERATIONS = 2
 """What the official library writes to the field of the Newton steps of all other operations."""
@@ -84,7 +85,7 @@ def _bad_dtypes(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str
     dst, src0, src1 = (cast("LocalTensor", instruction.value_of(name)).dtype for name in ("dst", "src0", "src1"))
     if op is VectorOp.DIV and src0 != f32:
         yield "src0", f"src0 of {instruction.title} has type {src0.name}", "use f32"
-    if op in _SATURATING and src0.is_float:
+    if (op in _SATURATING or op in _BITWISE) and src0.is_float:
         yield "src0", f"src0 of {instruction.title} has type {src0.name}", "use an integer type"
     mixed_integers = op in _SUMS and src0.is_int and src1.is_int
     if src1 != src0 and not mixed_integers:
@@ -147,7 +148,7 @@ class Vector(Instruction):
         rule(
             "dtypes",
             "Sources have one type, but for sums and products of integers; the result has it too, is signed where a source is or for "
-            "differences, and is at most as wide for selects; DIV is f32 only, saturation is for integers.",
+            "differences, and is at most as wide for selects; DIV is f32 only, saturation and bits are for integers.",
             OperandDtypeError,
             _bad_dtypes,
         ),
