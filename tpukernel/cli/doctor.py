@@ -56,20 +56,27 @@ def _versions() -> dict[str, str]:
 
 
 def _processor() -> dict[str, str]:
-    import llvmlite.binding as llvm
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return {"machine": platform.machine(), **_model(), "cores": str(cores)}
 
+
+def _model() -> dict[str, str]:
+    try:
+        import llvmlite.binding as llvm
+    except ImportError:  # a broken installation is what this command is for
+        return {"model": "unknown without llvmlite"}
     features: dict[str, bool] = dict(llvm.get_host_cpu_features())
     return {
-        "machine": platform.machine(),
         "model": str(llvm.get_host_cpu_name()),
         "features": ", ".join(name for name in _FEATURES if features.get(name)) or "baseline",
-        "cores": str(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1),
     }
 
 
 def _cache() -> dict[str, str]:
-    import platformdirs
-
+    try:
+        import platformdirs
+    except ImportError:
+        return {"folder": "unknown without platformdirs"}
     folder = Path(platformdirs.user_cache_dir("tpukernel", appauthor=False))
     files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
     return {"folder": str(folder), "files": str(len(files)), "bytes": str(sum(path.stat().st_size for path in files))}
