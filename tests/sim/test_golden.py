@@ -1,0 +1,45 @@
+"""The interpreter repeats every recorded run of the official library: every byte of local memory, DDR and L2."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.golden import FILL, SPACES, GoldenCase, golden_cases, static_memory
+from tpukernel.chips.static_memory import static_memory as chip_static_memory
+from tpukernel.isa.program import Program
+from tpukernel.sim.machine import Machine
+
+DDR_BYTES = 8 << 20
+"""No case touches DDR behind that."""
+
+_MACHINE: list[Machine] = []
+
+
+def machine() -> Machine:
+    """One machine for all cases: its pages stay in memory."""
+    if not _MACHINE:
+        _MACHINE.append(Machine("BM1684X", ddr_bytes=DDR_BYTES))
+    return _MACHINE[0]
+
+
+@pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.id)
+def test_final_memory_is_as_recorded(case: GoldenCase) -> None:
+    chip = machine()
+    for space in SPACES:
+        chip.memory.spaces[space][:] = FILL[space]
+        for run in case.initial[space]:
+            chip.write(space, run.offset, run.data)
+    expected = {space: chip.memory.spaces[space].copy() for space in SPACES}
+    for space in SPACES:
+        for run in case.expected[space]:
+            expected[space][run.offset : run.offset + run.data.size] = run.data
+    chip.run(Program.from_streams(chip.chip, case.tiu, case.gdma), check=False)
+    for space in SPACES:
+        wrong = np.flatnonzero(chip.memory.spaces[space] != expected[space])
+        assert not wrong.size, f"{wrong.size} bytes of {space} differ, the first at {wrong[:8]}"
+
+
+def test_the_machine_has_the_static_memory_of_the_recording() -> None:
+    assert np.array_equal(machine().memory.spaces["static"], static_memory())
+    assert np.array_equal(chip_static_memory(machine().chip), static_memory())
