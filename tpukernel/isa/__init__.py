@@ -3,6 +3,7 @@
 from tpukernel.isa.arith import Arith, ArithOp
 from tpukernel.isa.codec import decode, encode
 from tpukernel.isa.compare import Compare, CompareOp
+from tpukernel.isa.conv import Conv, ConvOp
 from tpukernel.isa.dma_cw_transpose import DmaCwTranspose
 from tpukernel.isa.dma_gather import DmaGather
 from tpukernel.isa.dma_general import DmaGeneral, DmaGeneralOp
@@ -18,6 +19,9 @@ from tpukernel.isa.index import IndexGen, IndexGenOp
 from tpukernel.isa.instruction import Instruction, OperandUse
 from tpukernel.isa.lane_table import lane_table
 from tpukernel.isa.linear import Linear, LinearOp
+from tpukernel.isa.matmul import MatMul, MatMulOp
+from tpukernel.isa.matmul2 import MatMul2, MatMul2Op
+from tpukernel.isa.pool import Pool, PoolOp
 from tpukernel.isa.program import Program
 from tpukernel.isa.quant import Quant, QuantOp
 from tpukernel.isa.rounding import Rounding
@@ -31,6 +35,8 @@ __all__ = [
     "ArithOp",
     "Compare",
     "CompareOp",
+    "Conv",
+    "ConvOp",
     "DmaCwTranspose",
     "DmaGather",
     "DmaGeneral",
@@ -55,7 +61,13 @@ __all__ = [
     "LaneMoveOp",
     "Linear",
     "LinearOp",
+    "MatMul",
+    "MatMul2",
+    "MatMul2Op",
+    "MatMulOp",
     "OperandUse",
+    "Pool",
+    "PoolOp",
     "Program",
     "Quant",
     "QuantOp",

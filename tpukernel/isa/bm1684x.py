@@ -6,6 +6,7 @@ from tpukernel.chips.bm1684x import BM1684X
 from tpukernel.chips.bm1684x_fields import FORMATS, NEVER_EMITTED
 from tpukernel.isa.arith import Arith
 from tpukernel.isa.compare import Compare
+from tpukernel.isa.conv import Conv
 from tpukernel.isa.dma_cw_transpose import DmaCwTranspose
 from tpukernel.isa.dma_gather import DmaGather
 from tpukernel.isa.dma_general import DmaGeneral
@@ -21,6 +22,9 @@ from tpukernel.isa.gather_line import GatherLine
 from tpukernel.isa.index import IndexGen
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.linear import Linear
+from tpukernel.isa.matmul import MatMul
+from tpukernel.isa.matmul2 import MatMul2
+from tpukernel.isa.pool import Pool
 from tpukernel.isa.quant import Quant
 from tpukernel.isa.special import Special
 from tpukernel.isa.sys import Sys
@@ -31,6 +35,10 @@ from tpukernel.isa.vector import Vector
 __all__ = ["BM1684X_SET"]
 
 _UNITS: tuple[type[Instruction], ...] = (
+    Conv,
+    Pool,
+    MatMul,
+    MatMul2,
     Arith,
     Sys,
     DmaTensor,
