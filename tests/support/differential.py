@@ -57,15 +57,15 @@ def compare(cases: Iterable[Instruction | Case], seed: int) -> list[str]:
 
     What our rules (`Instruction.problems`) reject is a difference too: the cases are to be legal.
     """
-    rng = np.random.default_rng(seed)
+    rng, memory = np.random.default_rng(seed), Memory(CHIP)
     work = [case if isinstance(case, Case) else Case(case) for case in cases]
     batches = (work[start : start + JOBS_PER_BATCH] for start in range(0, len(work), JOBS_PER_BATCH))
-    return [text for batch in batches for text in _compare(batch, rng)]
+    return [text for batch in batches for text in _compare(batch, memory, rng)]
 
 
-def _compare(cases: Sequence[Case], rng: np.random.Generator) -> Iterator[str]:
-    runs = [_Run(case, rng) for case in cases]
-    for run, official in zip(runs, run_jobs([run.job for run in runs]), strict=True):
+def _compare(cases: Sequence[Case], memory: Memory, rng: np.random.Generator) -> Iterator[str]:
+    runs = [_Run(case, memory, rng) for case in cases]
+    for run, official in zip(runs, run_jobs([run.job for run in runs], fresh=False), strict=True):
         if official.rejected is not None:
             yield f"rejected by the official model: {official.rejected}\n{run.instruction!r}"
         else:
@@ -73,15 +73,15 @@ def _compare(cases: Sequence[Case], rng: np.random.Generator) -> Iterator[str]:
 
 
 class _Run:
-    """One case: its memory before and after, in the windows that matter."""
+    """One case: what was in the windows of memory that matter; all cases share one memory."""
 
-    def __init__(self, case: Case, rng: np.random.Generator) -> None:
+    def __init__(self, case: Case, memory: Memory, rng: np.random.Generator) -> None:
         # What is executed is what the command says, not what was given.
         command = case.instruction.numbered(1, 0)
         engine = command.engine
         data = _bytes_of(command)
         self.instruction = decode(CHIP, engine, data)[0]
-        self.memory = Memory(CHIP)
+        self.memory = memory
         self.windows = list(_windows(self.memory, self.instruction))
         for space, offset, size in self.windows:
             self.memory.range(space, offset, size)[:] = rng.integers(0, 256, size, np.uint8)
@@ -89,10 +89,15 @@ class _Run:
             if not isinstance(use.value, Constant) and not _is_static(use.value.address):
                 values = case.values.get(use.name)
                 self.memory.store(use.value, hard_values(rng, use.value.shape, use.value.dtype) if values is None else values)
+        self.initial = [self.memory.range(*window).copy() for window in self.windows]
         initial: dict[str, list[tuple[int, Bytes]]] = {"static": [(0, static_memory(CHIP))]}
-        for space, offset, size in self.windows:
-            initial.setdefault(space, []).append((offset, self.memory.range(space, offset, size).copy()))
+        for (space, offset, _), content in zip(self.windows, self.initial, strict=True):
+            initial.setdefault(space, []).append((offset, content))
         self.job = Job(commands=[(engine, data)], initial=initial, reads=self.windows)
+
+    def _set(self, contents: Sequence[Bytes]) -> None:
+        for window, content in zip(self.windows, contents, strict=True):
+            self.memory.range(*window)[:] = content
 
     def differences(self, official: Sequence[Bytes]) -> Iterator[str]:
         """What the interpreter does differently from the official model, which left `official` in the windows."""
@@ -100,6 +105,7 @@ class _Run:
         if problems:
             yield f"legal for the official model, but: {problems[0]}\n{self.instruction!r}"
             return
+        self._set(self.initial)
         before = {use.name: self.memory.load(use.value) for use in self.instruction.operands()}
         try:
             execute(self.instruction, self.memory)
@@ -110,8 +116,7 @@ class _Run:
         if all(map(np.array_equal, ours, official)):
             return
         results = {use.name: (use.value, self.memory.load(use.value)) for use in self.instruction.operands() if use.direction != "in"}
-        for window, data in zip(self.windows, official, strict=True):
-            self.memory.range(*window)[:] = data
+        self._set(official)
         count = sum(int((a != b).sum()) for a, b in zip(ours, official, strict=True))
         lines = [f"{count} bytes differ: {self.instruction!r}"]
         for name, (operand, our) in results.items():
@@ -125,7 +130,7 @@ def _bytes_of(instruction: Instruction) -> bytes:
 
 
 def _bits(values: Array) -> Array:
-    return np.ascontiguousarray(values).view(f"u{values.itemsize}")
+    return values.copy(order="C").view(f"u{values.itemsize}")
 
 
 def _elements(name: str, ours: Array, theirs: Array, inputs: Mapping[str, Array], limit: int = 6) -> Iterator[str]:

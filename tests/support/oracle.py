@@ -36,7 +36,7 @@ DEFAULT_SCRIPT = Path(__file__).resolve().parents[3] / "shared" / "oracle" / "of
 WORKER = Path(__file__).with_name("oracle_worker.py")
 LIBRARIES = {"recorder": "libbackend.so", "cmodel": "libcmodel.so"}
 ENGINE_CODES = {"tiu": 0, "gdma": 1}
-RECORDS_PER_FORK = 1000
+JOBS_PER_FORK = 1000
 
 Mode = Literal["recorder", "cmodel"]
 Bytes = NDArray[np.uint8]
@@ -158,13 +158,13 @@ class _Worker:
         sizes = struct.unpack(f"<{count}Q", self._read(8 * count))
         return status, [self._read(size) for size in sizes]
 
-    def run(self, jobs: Sequence[Job], *, arithmetic: bool, timeout: int) -> list[Recorded]:
+    def run(self, jobs: Sequence[Job], *, arithmetic: bool, timeout: int, fresh: bool) -> list[Recorded]:
         """Run jobs in order; a rejected one does not disturb the next."""
         blob = bytearray()
         request = {
             "jobs": [_encoded(job, blob) for job in jobs],
             "arithmetic": arithmetic,
-            "batch": 1 if any(job.touches_memory for job in jobs) else RECORDS_PER_FORK,
+            "batch": 1 if fresh and any(job.touches_memory for job in jobs) else JOBS_PER_FORK,
             "timeout": timeout,
         }
         text = json.dumps(request).encode()
@@ -218,8 +218,9 @@ def _worker(mode: Mode) -> _Worker:
     return _Worker(mode)
 
 
-def run_jobs(jobs: Iterable[Job], *, arithmetic: bool = True, timeout: int = 60) -> list[Recorded]:
-    """Run jobs; ``arithmetic=False`` skips the computation (only bytes are wanted). ``timeout``: seconds per job.
+def run_jobs(jobs: Iterable[Job], *, arithmetic: bool = True, timeout: int = 60, fresh: bool = True) -> list[Recorded]:
+    """Run jobs; ``arithmetic=False`` skips the computation (only bytes are wanted). ``timeout``: seconds per job. ``fresh=False`` is
+    faster, but a job then finds in memory what earlier ones left there: each has to set up all that it reads.
 
     A job that an assertion of the library, a signal or the timeout ended has ``rejected`` set. Raises ``OracleError`` when the oracle
     itself fails.
@@ -228,7 +229,7 @@ def run_jobs(jobs: Iterable[Job], *, arithmetic: bool = True, timeout: int = 60)
     mode: Mode = "cmodel" if any(job.commands for job in work) else "recorder"
     if mode == "cmodel" and any(job.calls for job in work):
         raise OracleError("calls and commands run on different libraries: use two batches")
-    return _worker(mode).run(work, arithmetic=arithmetic, timeout=timeout)
+    return _worker(mode).run(work, arithmetic=arithmetic, timeout=timeout, fresh=fresh)
 
 
 def record(calls: Iterable[Call], *, arithmetic: bool = False) -> list[Recorded]:

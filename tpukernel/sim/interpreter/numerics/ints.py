@@ -51,14 +51,13 @@ def shift(values: Wide, amount: Array | int, rounding: Rounding = Rounding.HALF_
 
     Args:
         values: exact numbers, int64 or uint64.
-        amount: bits to shift, negative to the right; any size; broadcasts with `values`.
+        amount: bits to shift, negative to the right by any number; to the left only the lowest six bits count. Broadcasts with `values`.
         rounding: of bits shifted out.
     """
     amounts = np.asarray(amount).astype(np.int64)
     if not amounts.any():
         return values
-    left = np.left_shift(values, np.clip(amounts, 0, 63).astype(values.dtype))
-    left = np.where(amounts > 63, values.dtype.type(0), left)
+    left = np.left_shift(values, _left(amounts, values))
     if not (amounts < 0).any():
         return cast("Wide", left)
     return cast("Wide", np.where(amounts < 0, _shift_right(values, np.maximum(-amounts, 1), rounding), left))
@@ -67,7 +66,7 @@ def shift(values: Wide, amount: Array | int, rounding: Rounding = Rounding.HALF_
 def shift_saturated(values: Wide, amount: Array | int, rounding: Rounding, dtype: Dtype) -> Array:
     """Numbers times 2**amount, rounded and saturated; exact also where the shifted number has more than 64 bits."""
     low, high = (0, dtype.limits[1]) if values.dtype == np.uint64 else dtype.limits
-    left = np.clip(np.asarray(amount).astype(np.int64), 0, 63).astype(values.dtype)
+    left = _left(np.asarray(amount).astype(np.int64), values)
     if not left.any():
         return saturate(shift(values, amount, rounding), dtype)
     # A number beyond the limit shifted back lies beyond the limit once it is shifted.
@@ -75,6 +74,10 @@ def shift_saturated(values: Wide, amount: Array | int, rounding: Rounding, dtype
     below = (left != 0) & (values < np.negative(np.right_shift(values.dtype.type(-low), left)))
     found = saturate(shift(values, amount, rounding), dtype)
     return np.where(above, dtype.numpy.type(high), np.where(below, dtype.numpy.type(low), found))
+
+
+def _left(amounts: NDArray[np.int64], values: Wide) -> Wide:
+    return cast("Wide", (np.maximum(amounts, 0) & 63).astype(values.dtype))
 
 
 def _shift_right(values: Wide, amounts: NDArray[np.int64], rounding: Rounding) -> Wide:
