@@ -122,16 +122,24 @@ def place(rng: Random, sizes: Mapping[str, int], alignment: Mapping[str, int]) -
     return offsets
 
 
-def system_address(rng: Random, position: int, unit: int, *, low: bool) -> int:
-    """An address of the ``position``-th system operand, aligned to ``unit`` bytes; operands of different positions do not overlap.
+def system_bytes(shape: Dims, stride: Dims | None, item: int) -> int:
+    """Bytes that a tensor takes in system memory."""
+    _, c, h, w = shape
+    steps = stride or (c * h * w, h * w, w, 1)
+    return item * (1 + sum((size - 1) * step for size, step in zip(shape, steps, strict=True)))
 
-    In DDR or (at times) L2; with ``low`` always within the first ``LOW_DDR_BYTES`` of DDR.
+
+def system_address(rng: Random, position: int, unit: int, size: int, *, low: bool) -> int:
+    """An address of the ``position``-th system operand, of ``size`` bytes, aligned to ``unit`` bytes.
+
+    Operands of different positions do not overlap.
+    In DDR or (at times, if it fits) L2; with ``low`` always within the first ``LOW_DDR_BYTES`` of DDR.
     """
     if low:
         return DDR_BASES[0] + position * LOW_WINDOW + rng.randrange(0, 1 << 16, unit)
-    if rng.random() < 0.15:
-        start, stop = L2_RANGE
-        room = (stop - start) // SYSTEM_OPERANDS
+    start, stop = L2_RANGE
+    room = (stop - start) // SYSTEM_OPERANDS
+    if rng.random() < 0.15 and size <= room // 2:
         return start + position * room + rng.randrange(0, room // 2, unit)
     base = rng.choice(DDR_BASES) if rng.random() < 0.5 else DDR_BASES[0]
     return base + position * WINDOW + rng.randrange(0, 1 << 20, unit)
