@@ -79,7 +79,9 @@ def local_operands(function: str) -> frozenset[str]:
 
 
 def operand_item(context: Context, name: str) -> int:
-    """Bytes per element of an operand; the accumulator of an int8 multiply-accumulate has 16 bits."""
+    """Bytes per element of an operand; the accumulator of an int8 multiply-accumulate has 16 bits, an index of a GDMA gather 32."""
+    if "_gdma_h_" in context.function and name == "index_addr":
+        return 4
     return 2 if "int8_mac" in context.function and name == "dst_addr" else context.item(f"{stem(name)}_dtype")
 
 
@@ -93,8 +95,9 @@ def place_operands(context: Context, parameters: Iterable[Parameter]) -> None:
         if parameter.kind == "local" or (parameter.kind == "variable" and value == ("addr", 0)) or (inside and context.values.get(inside)):
             local[name] = parameter
         elif parameter.kind == "system":
-            unit = context.item(f"{stem(name)}_dtype")
-            context.values[name] = draw_memory.system_address(context.rng, system, unit, low=context.low_ddr)
+            unit, step = operand_item(context, name), cast("Dims | None", context.values.get(f"{stem(name)}_stride"))
+            size = draw_memory.system_bytes(operand_shape(context, stem(name)), step, unit)
+            context.values[name] = draw_memory.system_address(context.rng, system, unit, size, low=context.low_ddr)
             system += 1
     sizes = {name: operand_bytes(context, name) for name in local}
     strided = {name for name in local if context.values.get(f"{stem(name)}_stride") is not None}

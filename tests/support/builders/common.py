@@ -61,6 +61,13 @@ def tensor(
     return LocalTensor(number(params, f"{name}_addr"), shape, kind, layout, strides)
 
 
+def strided(params: Params, name: str, kind: Dtype) -> LocalTensor:
+    """The local tensor of shape ``shape`` at the address ``<name>_addr`` with the strides ``<name>_stride`` if the call gives them."""
+    given = params.get(f"{name}_stride") is not None
+    strides = dims(params, f"{name}_stride") if given else None
+    return tensor(params, name, dims(params), kind, Layout.FREE if given else Layout.EU_ALIGNED, strides)
+
+
 def variable(params: Params, name: str, shape: Dim4, kind: Dtype) -> LocalTensor | Constant:
     """A ``variable_t``: a tensor or a constant."""
     value = params[name]
