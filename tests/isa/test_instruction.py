@@ -318,6 +318,7 @@ def test_command_numbers_that_do_not_fit(number: int) -> None:
         (LOAD.replace(src=SystemTensor(DDR, SHAPE, f32, (4096, 64, 16, 1))), OperandConflictError, ["dst of dma.copy", "can only say"]),
         (LOAD.replace(one_shape=True, src=SystemTensor(DDR, (1, 64, 8, 8), f32)), OperandConflictError, ["dst", "src", "once"]),
         (ADD.replace(dst=LocalTensor(0, SHAPE, f32, pack=4)), OperandConflictError, ["dst of arith.add is", "pack=4", "can only say"]),
+        (LOAD.replace(dst=LocalTensor(0, SHAPE, f32, pack=4)), OperandConflictError, ["dst of dma.copy is", "pack=4", "can only say"]),
         (ADD.replace(rounding=Rounding.UP), OperandKindError, ["arith.add has no rounding", "leave out rounding"]),
         (ADD.replace(op=ArithOp.CAST, src1=None), OperandKindError, ["arith.cast needs rounding", "give rounding"]),
         (ADD.replace(dst=None), OperandKindError, ["arith.add needs dst", "give dst"]),

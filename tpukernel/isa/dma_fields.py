@@ -177,6 +177,8 @@ class DmaField(OperandField[LocalTensor | SystemTensor | Constant]):
             return isinstance(given, Constant) and isinstance(read, Constant) and given.bits == read.bits
         if type(given) is not type(read) or (given.address, given.shape) != (read.address, read.shape):
             return False
+        if isinstance(given, LocalTensor) and given.pack != 1:  # no field says it
+            return False
         if given.strides is None or read.strides is None:
             return given.strides is read.strides
         return all(size == 1 or a == b for size, a, b in zip(given.shape, given.strides, read.strides, strict=True))
