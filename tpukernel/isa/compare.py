@@ -70,6 +70,21 @@ def _second_result(instruction: Instruction) -> tuple[str, ...]:
     return ("dst1",) if instruction.value_of("op") in _TWO_RESULTS else ()
 
 
+def _bad_types(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
+    selected = ("src3", "dst1" if instruction.value_of("op") in _TWO_RESULTS else "dst")
+    compared = ("src1", "dst") if instruction.value_of("op") in _TWO_RESULTS else ("src1",)
+    for source, names, code in (("src0", compared, _COMPARED), ("src2", selected, _SELECTED)):
+        wanted = cast("LocalTensor | Constant", instruction.value_of(source)).dtype
+        for name in names:
+            value = instruction.value_of(name)
+            if isinstance(value, LocalTensor | Constant) and not code.same(value.dtype, wanted):
+                yield (
+                    name,
+                    f"{name} of {instruction.title} has type {value.dtype.name}, but {source} has {wanted.name}",
+                    f"use {wanted.name}",
+                )
+
+
 def _bad_widths(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
     compared, selected = (cast("LocalTensor | Constant", instruction.value_of(name)).dtype for name in ("src0", "src2"))
     may_widen = compared.is_int and instruction.value_of("op") not in _TWO_RESULTS
@@ -107,6 +122,7 @@ class Compare(Instruction):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         operands_by_op("MAX_AND_SELECT and MIN_AND_SELECT have a second result, the others have none.", ("dst1",), _second_result),
+        rule("types", "What is compared has one type, and what is selected has one, signed or not.", OperandDtypeError, _bad_types),
         rule(
             "widths",
             "What is selected is as wide as what is compared; integers can also select wider types where there is one result.",

@@ -19,7 +19,7 @@ from tpukernel.isa.errors import AttributeRangeError, OperandDtypeError, Operand
 from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.lane_table import lane_table_operand
-from tpukernel.isa.rules import Rule, aligned, dtypes, operands_by_op, placement, rule, same_lane_of
+from tpukernel.isa.rules import Rule, aligned, dtypes, operands_by_op, placement, rule, same_lane_by_op
 from tpukernel.isa.spec import Direction, DtypeCode, attribute, local, optional_constant, optional_local
 
 __all__ = ["Gather", "GatherOp", "UnsignedCode", "share_bank"]
@@ -56,6 +56,7 @@ _SELECTS = {GatherOp.MASK_SELECT, GatherOp.MASK_SELECT_SHARED}
 _PAIRS = {GatherOp.GATHER_HW, GatherOp.SCATTER_HW}
 _ONE_INDEX = {GatherOp.GATHER_W, GatherOp.SCATTER_W, *_PAIRS}
 _GATHERS = {GatherOp.GATHER_W, GatherOp.GATHER_HW, GatherOp.BATCH_GATHER, GatherOp.BATCH_GATHER_SHARED}
+_SCATTERS = {GatherOp.SCATTER_W, GatherOp.SCATTER_HW, GatherOp.BATCH_SCATTER, GatherOp.BATCH_SCATTER_SHARED}
 _DST_SHAPE = ("res0_n", "res0_c", "res0_h", "res0_w")
 
 
@@ -115,6 +116,10 @@ def _operands(instruction: Instruction) -> tuple[str, ...]:
     return ("mask", "count") if _op(instruction) in _SELECTS else ("index",)
 
 
+def _one_lane(instruction: Instruction) -> tuple[str, ...]:
+    return ("dst", "src") if _op(instruction) in _ONE_INDEX else ()
+
+
 def bad_exception(gathers: Callable[[Instruction], bool]) -> Rule:
     """What goes with indices that name no element: only gathers may skip, and only those that skip may fill."""
 
@@ -129,10 +134,12 @@ def bad_exception(gathers: Callable[[Instruction], bool]) -> Rule:
 
 
 def same_types(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
-    """Breaches of the rule that `src` has the type of `dst`, signed or not."""
+    """Breaches of the rule that `src` and `fill` have the type of `dst`, signed or not."""
     dst, src = (cast("LocalTensor", instruction.value_of(name)).dtype for name in ("dst", "src"))
-    if dst != src and not (dst.is_int and src.is_int and dst.bits == src.bits):
-        yield "src", f"{instruction.title} has a src of type {src.name} and a dst of {dst.name}", f"use {dst.name}"
+    fill = instruction.value_of("fill")
+    for name, given in (("src", src), ("fill", fill.dtype if isinstance(fill, Constant) else dst)):
+        if given != dst and not (dst.is_int and given.is_int and dst.bits == given.bits):
+            yield name, f"{instruction.title} has a {name} of type {given.name} and a dst of {dst.name}", f"use {dst.name}"
 
 
 def _expected_shapes(instruction: Instruction) -> Iterator[tuple[str, Dim4]]:
@@ -141,7 +148,7 @@ def _expected_shapes(instruction: Instruction) -> Iterator[tuple[str, Dim4]]:
     if op is not GatherOp.SCATTER_HW:
         yield "dst", (n, c, 1, w)
     yield "src", (n if op in _ONE_INDEX else 1, c, src[2] if op is GatherOp.GATHER_HW else 1, w if op in _SELECTS else src[3])
-    count = w if op in _GATHERS else src[3]
+    count = src[3] if op in _SCATTERS else w
     if op in _ONE_INDEX:
         yield "index", (1, count, 1, 2 if op in _PAIRS else 1)
     else:
@@ -226,7 +233,7 @@ class Gather(Instruction):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         operands_by_op("Selects have `mask` and `count`, the others `index`.", ("index", "mask", "count"), _operands),
-        rule("types", "`src` has the type of `dst`, signed or not.", OperandDtypeError, same_types),
+        rule("types", "`src` and `fill` have the type of `dst`, signed or not.", OperandDtypeError, same_types),
         dtypes("index", u8, u16),
         dtypes("mask", u8, u16, u32),
         rule("shapes", "The shapes fit together as the operation says.", OperandShapeError, _bad_shapes),
@@ -234,7 +241,7 @@ class Gather(Instruction):
         rule("shared_bank", "Operands that share a bank need the `_SHARED` operation.", AttributeRangeError, _bad_form),
         aligned("src", "index", "count"),
         placement,
-        same_lane_of("dst", "src", "mask", "count"),
+        same_lane_by_op("All operands start in the same lane, except for an `index` that all channels share.", _one_lane),
     )
 
     def write_derived(self, bits: BitWriter) -> None:

@@ -12,9 +12,9 @@ from typing import ClassVar, cast
 from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
 from tpukernel.dtypes import u8, u16
-from tpukernel.isa.errors import OperandShapeError
+from tpukernel.isa.errors import OperandDtypeError, OperandShapeError
 from tpukernel.isa.format import Bits, BitWriter
-from tpukernel.isa.gather import UnsignedCode, bad_exception
+from tpukernel.isa.gather import UnsignedCode, bad_exception, same_types
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.lane_table import lane_table_operand
 from tpukernel.isa.rules import Rule, aligned, dtypes, placement, rule, same_lane
@@ -89,6 +89,7 @@ class GatherLine(Instruction):
     fill: Constant | None = optional_constant("opd2_addr", _DTYPE, present=_has_fill, default=None)
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        rule("types", "`src` and `fill` have the type of `dst`, signed or not.", OperandDtypeError, same_types),
         dtypes("index", u8, u16),
         rule(
             "shapes",

@@ -5,16 +5,16 @@ Source: field tables of tpu-mlir's debugger; use of the fields and arithmetic as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from tpukernel.chips.chip import Engine
 from tpukernel.chips.tensors import Constant, Layout, LocalTensor
-from tpukernel.dtypes import bf16, f16, f32
+from tpukernel.dtypes import Dtype, bf16, f16, f32
 from tpukernel.isa.format import Bits
 from tpukernel.isa.instruction import Instruction
-from tpukernel.isa.rules import Rule, dtypes, operand_count, placement, same_lane
+from tpukernel.isa.rules import Rule, dtypes_by_op, operand_count, placement, same_lane
 from tpukernel.isa.spec import DtypeCode, attribute, local, local_or_constant, optional_local_or_constant
 
 __all__ = ["Linear", "LinearOp"]
@@ -45,6 +45,12 @@ def _source_counts(instruction: Instruction) -> tuple[int, int]:
     return count, count
 
 
+def _allowed(instruction: Instruction) -> Iterator[tuple[str, tuple[Dtype, ...]]]:
+    yield "dst", (f32, f16, bf16)
+    for source in ("src0", "src1", "src2"):
+        yield source, (cast("LocalTensor", instruction.value_of("dst")).dtype,)
+
+
 class Linear(Instruction):
     """Multiply-add with numbers per channel. All operands have the type of `dst`: f32, f16 or bf16.
 
@@ -71,7 +77,7 @@ class Linear(Instruction):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         operand_count("Three sources for MAC, two for the others.", _source_counts),
-        dtypes("dst", f32, f16, bf16),
+        dtypes_by_op("`dst` is f32, f16 or bf16, and the sources have its type.", _allowed),
         placement,
         same_lane,
     )

@@ -11,13 +11,13 @@ from enum import IntEnum
 from typing import ClassVar, cast
 
 from tpukernel.chips.chip import Engine
-from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
+from tpukernel.chips.tensors import Constant, Dim4, LocalTensor
 from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16
 from tpukernel.isa.errors import OperandDtypeError, OperandKindError
 from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rounding import Rounding
-from tpukernel.isa.rules import Rule, aligned, dtypes_by_op, operands_by_op, placement, same_lane
+from tpukernel.isa.rules import Rule, dtypes_by_op, operands_by_op, placement, same_lane
 from tpukernel.isa.spec import DtypeCode, OperandField, Spec, attribute, local, optional_local
 
 __all__ = ["Quant", "QuantOp"]
@@ -191,7 +191,7 @@ class Quant(Instruction):
         op: the direction, and whether the constants are floating-point or integer.
         dst: result, (n, c, h, w).
         src: operand of the same shape.
-        table: constants of each channel, instead of `scale`, `multiplier`, `shift` and `offset`; compact. REQUANT_FP:
+        table: constants of each channel, instead of `scale`, `multiplier`, `shift` and `offset`; EU-aligned. REQUANT_FP:
             (1, c, 1, 2) of f32: scale, offset. REQUANT_INT: (1, c, 1, 3) of i32: multiplier, shift, offset. DEQUANT_FP: (1, c, 1, 2) of
             i32: offset, the bits of the f32 scale. DEQUANT_INT: (1, c, 1, 3) of i32: offset, multiplier, shift. Only
             the low bits of a shift (8) and of an offset (16) count, as where they are attributes.
@@ -212,7 +212,7 @@ class Quant(Instruction):
     dst: LocalTensor = local("res0", DtypeCode("res0_prec", "opd2_sign"), _SHAPE, direction="out")
     src: LocalTensor = local("opd0", DtypeCode("opd0_prec", "opd0_sign"), _SHAPE)
     table: LocalTensor | None = optional_local(
-        "opd1", DtypeCode(None, implied=_table_dtype), _table_shape, layout=Layout.COMPACT, present=_has_table, default=None
+        "opd1", DtypeCode(None, implied=_table_dtype), _table_shape, present=_has_table, default=None
     )
     scale: Constant | None = _number(_SCALE)
     multiplier: Constant | None = _number(_MULTIPLIER)
@@ -229,7 +229,6 @@ class Quant(Instruction):
         ),
         operands_by_op("The constants are those of the operation; with a table there are none.", tuple(_BY_OP), _wanted),
         placement,
-        aligned("table"),
         same_lane,
     )
 

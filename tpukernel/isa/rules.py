@@ -43,6 +43,7 @@ __all__ = [
     "placement",
     "rule",
     "same_lane",
+    "same_lane_by_op",
     "same_lane_of",
     "system_range",
     "w_stride_bytes",
@@ -137,8 +138,12 @@ same_lane = rule("same_lane", "All local operands start in the same lane.", Lane
 
 def same_lane_of(*names: str) -> Rule:
     """These operands start in the same lane; others, which the unit fetches from any lane, need not."""
-    text = f"{', '.join(f'`{name}`' for name in names)} start in the same lane."
-    return rule("same_lane", text, LaneMismatchError, lambda i, chip: _other_lanes(i, chip, names))
+    return same_lane_by_op(f"{', '.join(f'`{name}`' for name in names)} start in the same lane.", lambda _: names)
+
+
+def same_lane_by_op(text: str, names: Callable[[Instruction], tuple[str, ...]]) -> Rule:
+    """The operands that `names` tells for an instruction start in the same lane; all of them, if it tells none."""
+    return rule("same_lane", text, LaneMismatchError, lambda i, chip: _other_lanes(i, chip, names(i)))
 
 
 def aligned(*names: str) -> Rule:

@@ -67,6 +67,9 @@ def _bad_dtypes(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str
     wanted: Dtype = _EXPONENT_DTYPES[src] if op is SpecialOp.EXPONENT else src
     if dst != wanted:
         yield "dst", f"dst of {instruction.title} has type {dst.name} with a src of {src.name}", f"use {wanted.name}"
+    coeff = instruction.value_of("coeff")
+    if isinstance(coeff, LocalTensor) and coeff.dtype != src:
+        yield "coeff", f"coeff of {instruction.title} has type {coeff.dtype.name} with a src of {src.name}", f"use {src.name}"
 
 
 def _few_coefficients(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
@@ -101,7 +104,7 @@ class Special(Instruction):
         operands_by_op("TAYLOR has `coeff`, RSQRT has `iterations`.", ("coeff", "iterations"), _by_op),
         rule(
             "dtypes",
-            "`src` is f32, f16 or bf16, of RSQRT f32; `dst` is of the same type, of EXPONENT an integer of the same width.",
+            "`src` is f32, f16 or bf16, of RSQRT f32; `coeff` and `dst` have its type, `dst` of EXPONENT is an integer as wide.",
             OperandDtypeError,
             _bad_dtypes,
         ),

@@ -12,7 +12,7 @@ from typing import ClassVar, cast
 from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.layout import start_lane
 from tpukernel.chips.tensors import Dim4, Layout, LocalTensor
-from tpukernel.isa.errors import LaneMismatchError, OperandShapeError, SystemRangeError
+from tpukernel.isa.errors import LaneMismatchError, OperandDtypeError, OperandShapeError, SystemRangeError
 from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rules import Rule, aligned, placement, rule
@@ -79,6 +79,12 @@ def _bad_shapes(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str
         yield "dst", f"dst of {instruction.title} has shape {dst}", "use w = 1"
 
 
+def _bad_types(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
+    dst, src = (tensor.dtype for tensor in _tensors(instruction))
+    if not _DTYPE.same(src, dst):
+        yield "src", f"{instruction.title} has a src of type {src.name} and a dst of {dst.name}", f"use {dst.name}"
+
+
 def _bad_lanes(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
     op = _op(instruction)
     must_be_0 = {LaneMoveOp.CW_TRANSPOSE: "src", LaneMoveOp.WC_TRANSPOSE: "dst", LaneMoveOp.STATIC_DISTRIBUTE: "dst"}
@@ -136,6 +142,7 @@ class LaneMove(Instruction):
             OperandShapeError,
             _bad_shapes,
         ),
+        rule("types", "`src` has the type of `dst`, signed or not.", OperandDtypeError, _bad_types),
         rule(
             "lanes",
             "`src` of CW_TRANSPOSE, `dst` of WC_TRANSPOSE and of STATIC_DISTRIBUTE start in lane 0; broadcasts end with the last lane.",

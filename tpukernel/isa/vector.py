@@ -100,6 +100,9 @@ def _bad_dtypes(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str
             yield "dst", what, f"use {'a signed' if signed else 'an unsigned'} integer type"
     elif dst != src0:
         yield "dst", what, f"use {src0.name}"
+    value = instruction.value_of("true_value")
+    if isinstance(value, Constant) and value.dtype != dst:
+        yield "true_value", f"true_value of {instruction.title} has type {value.dtype.name} with a dst of {dst.name}", f"use {dst.name}"
 
 
 def _bad_shapes(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
