@@ -107,7 +107,11 @@ class _LeftCols(Spec[int]):
     can_be_invalid = False
 
     def read(self, instruction: Instruction, bits: Bits) -> int:
-        return (bits["opd0_c"] - 1) * bits["opd0_w"] + bits["opd1_w"]
+        cols = (bits["opd0_c"] - 1) * bits["opd0_w"] + bits["opd1_w"]
+        if not bits["opd0_const"]:
+            return cols
+        # A constant has channels as wide as the EUs; damaged commands can name more columns than fit into 65535 of them, or fewer than 0.
+        return max(0, min(cols, 0xFFFF * bits.chip.eu_count(_left_dtype(instruction))))
 
     def write(self, instruction: Instruction, bits: BitWriter, value: int) -> None:
         pass

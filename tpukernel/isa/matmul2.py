@@ -6,7 +6,7 @@ Source: field tables of tpu-mlir's debugger; operands, types and arithmetic as m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from math import prod
 from typing import ClassVar, cast
@@ -14,7 +14,7 @@ from typing import ClassVar, cast
 from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i32, u8
-from tpukernel.isa.errors import AttributeRangeError, OperandDtypeError, OperandKindError
+from tpukernel.isa.errors import AttributeRangeError, OperandDtypeError, OperandKindError, OperandShapeError
 from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.lane_table import lane_table_strides
@@ -43,8 +43,21 @@ _LEFT: Mapping[MatMul2Op, Shape] = {
 }
 """Where the shape of `left` is. That of `right` is always in the fields of opd1."""
 
-_DST_IN_RIGHT = {MatMul2Op.NN: ("opd1_w", 3), MatMul2Op.NT: ("opd1_c", 3), MatMul2Op.TT: ("opd1_c", 1)}
-"""The dimension of `right` that `dst` has too: its field, and which dimension of `dst` it is."""
+
+@dataclass(frozen=True)
+class _Shared:
+    """A dimension that `right` and `dst` have in common, and held twice by the command: the field of `right`, and which one it is."""
+
+    field: str
+    of_right: int
+    of_dst: int
+
+
+_SHARED = {
+    MatMul2Op.NN: _Shared("opd1_w", of_right=3, of_dst=3),
+    MatMul2Op.NT: _Shared("opd1_c", of_right=1, of_dst=3),
+    MatMul2Op.TT: _Shared("opd1_c", of_right=1, of_dst=1),
+}
 
 _FLOATS = {(f16, f16), (f32, f16), (f32, bf16), (bf16, bf16)}
 """(type of dst, type of left and right)."""
@@ -122,6 +135,12 @@ def _two_constants(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, 
         yield "right", f"left and right of {instruction.title} are constants", "give one of them as a tensor"
 
 
+def _bad_shapes(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
+    right, dst, shared = instruction.value_of("right"), cast("LocalTensor", instruction.value_of("dst")), _SHARED[_op(instruction)]
+    if isinstance(right, LocalTensor) and right.shape[shared.of_right] != dst.shape[shared.of_dst]:
+        yield "dst", f"dst of {instruction.title} has shape {dst.shape} with a right matrix of shape {right.shape}", "see MatMul2"
+
+
 def _wanted(instruction: Instruction) -> tuple[str, ...]:
     zero_point, left = instruction.value_of("right_zero_point"), cast("LocalTensor | Constant", instruction.value_of("left"))
     return ("right_zero_point",) if left.dtype.is_int and zero_point is not None else ()
@@ -167,6 +186,7 @@ class MatMul2(Instruction):
     rules: ClassVar[tuple[Rule, ...]] = (
         operands_by_op("Only integers have a zero point.", ("right_zero_point",), _wanted),
         rule("constants", "One operand at least is a tensor.", OperandKindError, _two_constants),
+        rule("shapes", "The dimension that `dst` takes from `right` is the same in both.", OperandShapeError, _bad_shapes),
         rule("dtypes", "f16, bf16 or 8-bit integers; the result is f32, of the same type, or i32.", OperandDtypeError, _bad_dtypes),
         rule("result_add", "Partial sums are added in NN and TT.", AttributeRangeError, _bad_result_add),
         placement,
@@ -189,5 +209,6 @@ class MatMul2(Instruction):
         return prod(self.dst.shape) * depth
 
     def write_derived(self, bits: BitWriter) -> None:
-        field, dimension = _DST_IN_RIGHT[self.op]
-        bits.put(field, self.dst.shape[dimension], "dst")
+        if isinstance(self.right, Constant):
+            shared = _SHARED[self.op]
+            bits.put(shared.field, self.dst.shape[shared.of_dst], "dst")

@@ -168,13 +168,13 @@ def zero_or_operand(
 
 
 class ZeroConstant(OperandField[Constant | None]):
-    """A constant whose absence is 0, in the lowest bits of a field: 32, or those of an integer type where other attributes share the field.
+    """A constant whose absence is 0, in a field or in the lowest 8 bits of it.
 
     Args:
         field: the field.
         dtype: where its type is.
         present: tells from the bits whether the command has this operand.
-        shared: the bits above those of an integer type belong to something else.
+        shared: integers have the lowest 8 bits, because something else has those above.
     """
 
     def __init__(self, field: str, dtype: DtypeCode, *, present: Presence, shared: bool) -> None:
@@ -185,7 +185,7 @@ class ZeroConstant(OperandField[Constant | None]):
         self.shared = shared
 
     def _width(self, dtype: Dtype) -> int:
-        return dtype.bits if self.shared and dtype.is_int else 32
+        return 8 if self.shared and dtype.is_int else 32
 
     def read(self, instruction: Instruction, bits: Bits) -> Constant | None:
         if not self.present(bits):
