@@ -75,11 +75,12 @@ class _Signature:
     src1: Callable[[Dtype], Types] = _same
 
 
+_EXTREMES = frozenset({ArithOp.MAX, ArithOp.MIN})
 _ARITHMETIC = _Signature(_ALL, _any_integer, _any_integer)
 _SIGNATURES: dict[ArithOp, _Signature] = {
     **dict.fromkeys((ArithOp.ADD, ArithOp.SUB, ArithOp.MUL), _ARITHMETIC),
     **dict.fromkeys(SATURATING, _Signature(_INTEGERS, _any_integer, _any_integer)),
-    **dict.fromkeys((ArithOp.MAX, ArithOp.MIN), _Signature(_ALL, _same, _same)),
+    **dict.fromkeys(_EXTREMES, _Signature(_ALL, _same, _same)),
     **dict.fromkeys(BITWISE, _Signature(_INTEGERS, _same_width, _same_width)),
     **dict.fromkeys(SELECTS, _Signature(_ALL, _no_wider, _same)),
     **dict.fromkeys((*MOVES, ArithOp.ABS), _Signature(_ALL, _same_width)),
@@ -116,12 +117,12 @@ def _allowed(instruction: Instruction) -> Iterator[tuple[str, Types]]:
 
 
 def result_signed(op: ArithOp, src0: bool, src1: bool) -> bool | None:
-    """Whether the chip takes an integer result for signed, from the signs of the sources; None where the sign makes no difference."""
+    """Whether the chip takes an integer result for signed, from the signs of the sources; None where it has the sign of `src0`, or any."""
     if op in (ArithOp.SUB, ArithOp.SUBS):
         return True
     if op in SHIFTS:
         return src0
-    if op in SHIFTABLE or op is ArithOp.MUL_HIGH:
+    if op in SHIFTABLE - _EXTREMES or op is ArithOp.MUL_HIGH:
         return src0 or src1
     return None
 
