@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 
 import bmlang
 import tpukernel
+from tpukernel.chips.chip import CHIPS
+from tpukernel.isa.errors import ChipSupportError
+from tpukernel.isa.instruction import Instruction
+from tpukernel.isa.spec import REQUIRED, Attribute, OperandField
+from tpukernel.isa.tables import instruction_set
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -72,8 +77,65 @@ def list_modules(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa:
     source[0] = re.sub(r"^% modules$", "\n".join(blocks), source[0], flags=re.MULTILINE)
 
 
+def list_units(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG001
+    """Puts the units of every chip, as their classes declare them, where a page says `% units`."""
+    source[0] = re.sub(r"^% units$", lambda _: unit_tables(), source[0], flags=re.MULTILINE)
+
+
+def unit_tables() -> str:
+    """All units of all chips as Markdown: an overview, then operands and rules of each."""
+    chips: dict[type[Instruction], list[str]] = {}
+    for chip in CHIPS.values():
+        try:
+            for unit in instruction_set(chip).units:
+                chips.setdefault(unit, []).append(chip.name)
+        except ChipSupportError:
+            continue
+    overview = [(_class_link(unit), unit.engine, f"`{unit.unit}`", ", ".join(names)) for unit, names in chips.items()]
+    parts = [_table(("class", "engine", "name in the chip's tables", "chips"), overview)]
+    for unit in chips:
+        parts += [f"### {unit.__name__}", *_unit_parts(unit)]
+    return "\n\n".join(parts)
+
+
+def _unit_parts(unit: type[Instruction]) -> Iterator[str]:
+    about = (unit.__doc__ or "").strip().partition("\n\n")[0]
+    yield f"{_class_link(unit)}: {' '.join(about.split())}"
+    operation = unit.specs.get("op")
+    if isinstance(operation, Attribute) and operation.known is not None:
+        members = (operation.kind(number) for number in sorted(operation.known))
+        yield "Operations: " + ", ".join(f"`{getattr(member, 'name', member)}`" for member in members) + "."
+    annotations = {name: str(text) for base in reversed(unit.__mro__) for name, text in vars(base).get("__annotations__", {}).items()}
+    rows = [
+        (f"`{name}`", f"`{annotations[name]}`", _direction(spec), "" if spec.default is REQUIRED else f"`{spec.default}`")
+        for name, spec in unit.specs.items()
+        if name not in ("id", "depends", "op")
+    ]
+    if rows:
+        yield _table(("operand or attribute", "type", "", "default"), rows)
+    if unit.rules:
+        yield _table(("rule", "what it demands"), [(f"`{rule.name}`", rule.text) for rule in unit.rules])
+
+
+def _class_link(unit: type[Instruction]) -> str:
+    return f"{{py:class}}`~{unit.__module__}.{unit.__name__}`"
+
+
+def _direction(spec: object) -> str:
+    if not isinstance(spec, OperandField):
+        return ""
+    directions = {"in": "read", "out": "written", "inout": "read and written"}
+    return directions.get(str(spec._direction), "by operation")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", list_modules)
+    app.connect("source-read", list_units)
     # Before napoleon (priority 500), which indents what belongs to a section.
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)
