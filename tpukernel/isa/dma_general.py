@@ -39,7 +39,8 @@ def _outside_local(instruction: Instruction, chip: Chip) -> Broken:
     for operand in instruction.operands():
         value = operand.value
         if isinstance(value, LocalTensor):
-            end = value.address + (value.shape[1] - 1) * chip.lane_bytes + value.shape[3] * value.dtype.itemsize
+            lanes = min(value.shape[1], chip.lanes - value.address // chip.lane_bytes)  # a broadcast past the last lane has its own rule
+            end = value.address + (lanes - 1) * chip.lane_bytes + value.shape[3] * value.dtype.itemsize
             if not (0 <= value.address < end <= chip.local_bytes and min(value.shape) > 0):
                 what = f"{operand.name} of {instruction.title} at {value.address:#x} has {value.shape[3]} elements"
                 yield operand.name, f"{what} that are not all inside local memory", f"end before {chip.local_bytes:#x}"

@@ -6,7 +6,6 @@ Source: field tables of tpu-mlir's debugger; use of the fields as measured on th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from typing import ClassVar
 
 from tpukernel.chips.chip import Engine
@@ -58,4 +57,5 @@ class DmaScatter(Instruction):
 
     @property
     def bytes_moved(self) -> int:
-        return prod(self.src.shape) * self.src.dtype.itemsize
+        _, channels, _, width = self.dst.shape
+        return channels * self.src.shape[2] * width * self.src.dtype.itemsize
