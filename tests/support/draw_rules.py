@@ -148,10 +148,12 @@ def relu_makes_unsigned(context: Context, name: str) -> Value:
 
 
 def bias_when_accepted(context: Context, name: str) -> Value:
-    """A bias has 16 bits (32 in depthwise convolutions) and may not turn an unsigned result into a signed one."""
+    """A bias has 16 bits (32 in depthwise convolutions); a signed one makes the result signed."""
     wanted = (I32, U32) if "depthwise" in context.function else (I16, U16)
-    fits = context.number("bias_dtype") in wanted
-    return fits and is_signed(context, "output_dtype") >= is_signed(context, "bias_dtype") and context.rng.random() < 0.6
+    bias = context.number("bias_dtype") in wanted and context.rng.random() < 0.6
+    if bias:
+        context.values["output_dtype"] = context.number("output_dtype") | is_signed(context, "bias_dtype")
+    return bias
 
 
 def result_add_to_int32(context: Context, name: str) -> Value:

@@ -171,7 +171,8 @@ class _Worker:
         stream = cast("IO[bytes]", self._process.stdin)
         stream.write(struct.pack("<QQ", len(text), len(blob)) + text + blob)
         stream.flush()
-        return [_recorded(*self._answer()) for _ in jobs]
+        answers = [self._answer() for _ in jobs]  # all of them, so that a failure among them leaves none for the next request
+        return [_recorded(*answer) for answer in answers]
 
 
 def _recorded(status: int, parts: list[bytes]) -> Recorded:

@@ -9,8 +9,9 @@ import pytest
 
 from tests.support.commands import split
 from tests.support.draw_coverage import measure
-from tests.support.draws import draw, draw_program, drawable_functions
+from tests.support.draws import accepted_dtypes, draw, draw_program, drawable_functions
 from tests.support.oracle import Call, Job, record, run_jobs
+from tests.support.sweep_dtypes import candidates, dtype_names, plain_draw
 
 pytestmark = pytest.mark.vendor
 
@@ -40,3 +41,14 @@ def test_drawn_programs_are_accepted_and_use_both_engines_and_dependencies() -> 
             assert [command.fields["cmd_id"] for command in commands] == list(range(1, len(commands) + 1))
             kinds.update(engine for command in commands if command.fields["cmd_id_dep"])
     assert min(kinds["tiu"], kinds["gdma"]) > 200
+
+
+def test_combinations_of_data_types_outside_the_table_are_rejected() -> None:
+    rng = Random(11)
+    others = [
+        (function, combination)
+        for function, assignments in accepted_dtypes().items()
+        for combination in sorted(set(candidates(function)) - {dtype_names(assignment) for assignment in assignments})
+    ]
+    drawn = [Call.of(function, plain_draw(function, combination, rng)) for function, combination in rng.sample(others, 150)]
+    assert [call for call, result in zip(drawn, record(drawn), strict=True) if not result.rejected] == []

@@ -94,8 +94,10 @@ def test_wrong_arguments_are_refused_before_the_library_sees_them() -> None:
 
 
 def test_a_mistake_in_the_request_is_an_error_of_the_oracle_not_a_rejection() -> None:
+    wrong = Call(BINARY.function, ("x",) * 8)  # pyright: ignore[reportArgumentType]
+    others = [Call.of(BINARY.function, {**BINARY.params, "dtype": 5})] * 3
     with pytest.raises(OracleError, match="TypeError"):
-        record([Call(BINARY.function, ("x",) * 8)])  # pyright: ignore[reportArgumentType]
+        record([wrong, *others])
     assert record([Call.of(BINARY.function, BINARY.params)])[0].tiu == BINARY.tiu
 
 
