@@ -102,8 +102,8 @@ class _Number(OperandField[Constant | None]):
 
     def _dtype(self, instruction: Instruction, part: _Part) -> Dtype:
         if part.width == 16:
-            dst = cast("LocalTensor", instruction.value_of("dst"))
-            return u16 if _op(instruction) is _INT and not dst.dtype.is_signed else i16
+            narrow = cast("LocalTensor", instruction.value_of("dst" if _op(instruction) is _INT else "src"))
+            return i16 if narrow.dtype.is_signed else u16
         return f32 if _op(instruction) in (_FP, _DE_FP) else i32
 
     def write(self, instruction: Instruction, bits: BitWriter, value: Constant | None) -> None:
@@ -198,7 +198,7 @@ class Quant(Instruction):
         scale: f32; operations with floating-point constants.
         multiplier: i32; operations with integer constants.
         shift: to the left, negative to the right; -128 to 127.
-        offset: f32 for REQUANT_FP; else i16, or u16 where REQUANT_INT has an unsigned result.
+        offset: f32 for REQUANT_FP; else 16 bits, signed like the result of REQUANT_INT and like `src` of the dequantisations.
         rounding: of the result.
         src_rounding: of the conversion of `src` to f32; REQUANT_FP only.
     """

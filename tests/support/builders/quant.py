@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from tests.support.builders.common import Builder, Params, dims, dtype, f32_of, number, numbered, tensor
-from tpukernel.chips.tensors import Constant, Layout, LocalTensor
+from tpukernel.chips.tensors import Constant, LocalTensor
 from tpukernel.dtypes import Dtype, f32, i16, i32, u16, u32
 from tpukernel.isa import Instruction, Quant, QuantOp, Rounding
 
@@ -20,25 +20,23 @@ class _Constants(TypedDict, total=False):
     offset: Constant
 
 
-def _offset(params: Params, kind: Dtype) -> Constant:
-    return Constant(number(params, "offset") & 0xFFFF, kind)
-
-
-def _constants(op: QuantOp, params: Params, dst: Dtype) -> _Constants:
+def _constants(op: QuantOp, params: Params, dst: Dtype, src: Dtype) -> _Constants:
     if op is QuantOp.REQUANT_FP:
         return {"scale": f32_of(params["scale"]), "offset": f32_of(params["offset"])}
+    narrow = dst if op is QuantOp.REQUANT_INT else src
+    offset = Constant(number(params, "offset") & 0xFFFF, i16 if narrow.is_signed else u16)
     if op is QuantOp.DEQUANT_FP:
-        return {"scale": f32_of(params["scale"]), "offset": _offset(params, i16)}
+        return {"scale": f32_of(params["scale"]), "offset": offset}
     return {
         "multiplier": Constant(number(params, "multiplier") & 0xFFFF_FFFF, i32),
         "shift": number(params, "shift"),
-        "offset": _offset(params, u16 if op is QuantOp.REQUANT_INT and not dst.is_signed else i16),
+        "offset": offset,
     }
 
 
 def _table(op: QuantOp, params: Params) -> _Constants:
     kind = f32 if op is QuantOp.REQUANT_FP else i32
-    return {"table": tensor(params, "quant", (1, dims(params)[1], 1, _WIDTHS[op]), kind, Layout.COMPACT)}
+    return {"table": tensor(params, "quant", (1, dims(params)[1], 1, _WIDTHS[op]), kind)}
 
 
 def _builder(op: QuantOp, *, per_channel: bool) -> Builder:
@@ -52,7 +50,7 @@ def _builder(op: QuantOp, *, per_channel: bool) -> Builder:
             src=tensor(params, "src", dims(params), i32 if src == u32 else src),
             rounding=Rounding(number(params, "dst_rounding_mode" if two_modes else "rounding_mode")),
             src_rounding=Rounding(number(params, "src_rounding_mode")) if two_modes else None,
-            **(_table(op, params) if per_channel else _constants(op, params, dst)),
+            **(_table(op, params) if per_channel else _constants(op, params, dst, src)),
         )
         return numbered(instruction)
 
