@@ -74,7 +74,8 @@ def narrow(values: F32, dtype: Dtype, rounding: Rounding = Rounding.HALF_EVEN) -
     values = flush(values)
     bits = values.view(np.uint32)
     if rounding is not Rounding.HALF_EVEN:
-        found = round_to(values.astype(np.float64), dtype, rounding).view(np.uint16)
+        with np.errstate(invalid="ignore"):
+            found = round_to(values.astype(np.float64), dtype, rounding).view(np.uint16)
     elif dtype == f16:
         with np.errstate(all="ignore"):
             found = values.astype(np.float16).view(np.uint16)

@@ -20,7 +20,8 @@ __all__ = ["Wide", "exact", "multiply", "saturate", "shift", "shift_saturated", 
 Wide = NDArray[np.int64] | NDArray[np.uint64]
 """Exact integers: int64, or uint64 for numbers that are never negative and may need the highest bit (products of u32)."""
 
-_DEEPEST = 62
+_DEEPEST = 63
+"""The model shifts 64-bit words right by that much at most."""
 
 
 def exact(values: Array) -> NDArray[np.int64]:
@@ -51,7 +52,8 @@ def shift(values: Wide, amount: Array | int, rounding: Rounding = Rounding.HALF_
 
     Args:
         values: exact numbers, int64 or uint64.
-        amount: bits to shift, negative to the right by any number; to the left only the lowest six bits count. Broadcasts with `values`.
+        amount: bits to shift, negative to the right, by more than 63 as by 63; to the left only the lowest five bits count, as in
+            the official model. Broadcasts with `values`.
         rounding: of bits shifted out.
     """
     amounts = np.asarray(amount).astype(np.int64)
@@ -77,15 +79,10 @@ def shift_saturated(values: Wide, amount: Array | int, rounding: Rounding, dtype
 
 
 def _left(amounts: NDArray[np.int64], values: Wide) -> Wide:
-    return cast("Wide", (np.maximum(amounts, 0) & 63).astype(values.dtype))
+    return cast("Wide", (np.maximum(amounts, 0) & 31).astype(values.dtype))
 
 
 def _shift_right(values: Wide, amounts: NDArray[np.int64], rounding: Rounding) -> Wide:
-    # Shifts that are deeper than the word: first by the excess, with the lost bits gathered in the lowest one.
-    excess = np.clip(amounts - _DEEPEST, 0, 63).astype(values.dtype)
-    if excess.any():
-        kept = np.right_shift(values, excess)
-        values = kept | (np.left_shift(kept, excess) != values).astype(values.dtype)
     places = np.minimum(amounts, _DEEPEST).astype(values.dtype)
     one = values.dtype.type(1)
     quotient = np.right_shift(values, places)

@@ -1,0 +1,61 @@
+"""Conversions between any two types of the chip.
+
+Source: the measured instruction-set study.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tpukernel.dtypes import Dtype, bf16, f16, f32
+from tpukernel.isa.rounding import Rounding
+from tpukernel.sim.interpreter.numerics import ints
+from tpukernel.sim.interpreter.numerics.compare import is_float
+from tpukernel.sim.interpreter.numerics.floats import narrow, round_to, round_to_integer, widen
+from tpukernel.sim.memory import Array
+
+__all__ = ["cast", "float_to_int", "int_to_float"]
+
+_LARGEST_F16 = 65504.0
+_F16_LIMITS = {
+    Rounding.TOWARD_ZERO: (-_LARGEST_F16, _LARGEST_F16),
+    Rounding.DOWN: (-np.inf, _LARGEST_F16),
+    Rounding.UP: (-_LARGEST_F16, np.inf),
+}
+"""Integers beyond these do not become infinities."""
+
+
+def cast(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
+    """Numbers of any type as numbers of `dtype`."""
+    if is_float(values):
+        return _float_to_float(values, dtype, rounding) if dtype.is_float else float_to_int(values, dtype, rounding)
+    return int_to_float(values, dtype, rounding) if dtype.is_float else ints.saturate(ints.exact(values), dtype)
+
+
+def float_to_int(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
+    """Rounded and saturated; NaN becomes 0. Denormals count."""
+    with np.errstate(invalid="ignore"):
+        wide = widen(values).astype(np.float64)
+    low, high = dtype.limits
+    nearest = np.clip(round_to_integer(np.clip(wide, low - 1, high + 1), rounding), low, high)
+    return np.where(np.isnan(wide), 0, nearest).astype(np.int64).astype(dtype.numpy)
+
+
+def int_to_float(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
+    """Rounded once. A mode that rounds towards zero at a number too large for f16 gives the largest one, not infinity."""
+    exact = values.astype(np.float64)
+    if dtype == f16:
+        low, high = _F16_LIMITS.get(rounding, (-np.inf, np.inf))
+        exact = np.clip(exact, low, high)
+    return round_to(exact, dtype, rounding)
+
+
+def _float_to_float(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
+    if dtype != f32:
+        return narrow(widen(values), dtype, rounding)
+    wide = widen(values)
+    if values.dtype == bf16.numpy:
+        return wide
+    nan = np.isnan(wide)
+    bits = wide.view(np.uint32)
+    return np.where(nan, bits | np.uint32(0x7FFFFFFF), bits).view(np.float32)
