@@ -25,6 +25,7 @@ def test_the_official_library_accepts_all_draws() -> None:
     assert all(result.tiu or result.gdma for result in recorded)
 
 
+@pytest.mark.slow
 def test_every_variable_field_takes_at_least_three_values() -> None:
     coverage = list(measure())
     assert len({entry.function for entry in coverage}) >= 290 and len(coverage) >= 8000
