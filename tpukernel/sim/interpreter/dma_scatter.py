@@ -6,8 +6,8 @@ import numpy as np
 
 from tpukernel.chips.tensors import SystemTensor
 from tpukernel.isa.dma_scatter import DmaScatter
-from tpukernel.sim.interpreter.moves import bits_of, elements_in_place, put_in_lanes
 from tpukernel.sim.interpreter.lookup import scatter
+from tpukernel.sim.interpreter.moves import bits_of, elements_in_place, put_in_lanes
 from tpukernel.sim.memory import Memory
 
 __all__ = ["execute"]

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from tpukernel.chips.tensors import LocalTensor
 from tpukernel.isa.gather import Gather, GatherOp
-from tpukernel.sim.interpreter.moves import bits_of, put
 from tpukernel.sim.interpreter.lookup import Bits, Positions, gather, refuse_outside, scatter
+from tpukernel.sim.interpreter.moves import bits_of, put
 from tpukernel.sim.memory import Memory
 
 __all__ = ["execute"]

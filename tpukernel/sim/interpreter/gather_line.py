@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tpukernel.isa.gather_line import GatherLine, GatherLineOp
-from tpukernel.sim.interpreter.moves import bits_of, put
 from tpukernel.sim.interpreter.lookup import gather, refuse_outside, scatter
+from tpukernel.sim.interpreter.moves import bits_of, put
 from tpukernel.sim.memory import Memory
 
 __all__ = ["execute"]
