@@ -230,7 +230,11 @@ def run_jobs(jobs: Iterable[Job], *, arithmetic: bool = True, timeout: int = 60,
     mode: Mode = "cmodel" if any(job.commands for job in work) else "recorder"
     if mode == "cmodel" and any(job.calls for job in work):
         raise OracleError("calls and commands run on different libraries: use two batches")
-    return _worker(mode).run(work, arithmetic=arithmetic, timeout=timeout, fresh=fresh)
+    try:
+        return _worker(mode).run(work, arithmetic=arithmetic, timeout=timeout, fresh=fresh)
+    except KeyboardInterrupt:
+        _worker.cache_clear()  # answers may be left in the pipe
+        raise
 
 
 def record(calls: Iterable[Call], *, arithmetic: bool = False) -> list[Recorded]:
