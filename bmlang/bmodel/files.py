@@ -1,0 +1,62 @@
+"""Writing files so that a reader sees the old contents or the new ones, never something in between."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["save_atomically"]
+
+
+def save_atomically(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Writes a file under a temporary name in the same folder, brings it to the disk, and gives it its name in one step.
+
+    A link is followed; the permissions of a file that was there are kept. What is no regular file (a pipe, a device) is written directly.
+
+    Raises:
+        OSError: the file cannot be written. The temporary file is removed; only a killed process leaves it, as `.NAME.*.tmp`.
+    """
+    path = path.resolve()
+    mode = _mode(path)
+    if mode is None:
+        with path.open("wb") as file:
+            file.writelines(chunks)
+        return
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(chunks)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _mode(path: Path) -> int | None:
+    """Permissions that the file gets; None when the name belongs to something that is no regular file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+    return stat.S_IMODE(found.st_mode) if stat.S_ISREG(found.st_mode) else None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Brings the new name to the disk as well, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
