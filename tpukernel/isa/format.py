@@ -98,7 +98,7 @@ class BitWriter(Bits):
     def __init__(self, format: Format, title: str = "") -> None:
         super().__init__(format, 0)
         self.title = title or format.name
-        self._owner: dict[str, tuple[str, str]] = {}
+        self._owner: dict[str, tuple[str, int, str]] = {}
 
     def put(self, field: str, value: int, owner: str, *, bias: int = 0, meaning: str = "") -> None:
         """Write `value`, of which the field holds `value - bias`.
@@ -121,14 +121,15 @@ class BitWriter(Bits):
                 f"{owner} of {self.title}: {value} does not fit the {width} bits of {field}",
                 help=f"keep it between {bias} and {bias + (1 << width) - 1}",
             )
-        told = f"{value} ({meaning})" if meaning else str(value)
-        if field in self._owner and self[field] != number:
-            other, others = self._owner[field]
+        if field not in self._owner:
+            self._owner[field] = owner, value, meaning
+        elif self[field] != number:
+            other, others, others_meaning = self._owner[field]
             raise OperandConflictError(
-                f"{owner} of {self.title} asks for {field} = {told}, but {other} asks for {others}, and the command has it once",
+                f"{owner} of {self.title} asks for {field} = {_told(value, meaning)}, but {other} asks for "
+                f"{_told(others, others_meaning)}, and the command has it once",
                 help=f"make {other} and {owner} agree",
             )
-        self._owner.setdefault(field, (owner, told))
         self.record |= number << low
 
     def put_part(self, field: str, start: int, width: int, value: int, owner: str, *, signed: bool = False) -> None:
@@ -144,3 +145,7 @@ class BitWriter(Bits):
                 help=f"keep it between {low} and {high}",
             )
         self.record |= (value & ((1 << width) - 1)) << (self.format.fields[field][0] + start)
+
+
+def _told(value: int, meaning: str) -> str:
+    return f"{value} ({meaning})" if meaning else str(value)
