@@ -128,8 +128,7 @@ def _may_have(instruction: Instruction) -> tuple[str, ...]:
 
 
 def _wanted(instruction: Instruction) -> tuple[str, ...]:
-    optional = ("pad_value",) if _is_requant(instruction) else ("pad_value", "bias")
-    return tuple(name for name in _may_have(instruction) if name not in optional or instruction.value_of(name) is not None)
+    return tuple(name for name in _may_have(instruction) if name not in ("pad_value", "bias") or instruction.value_of(name) is not None)
 
 
 def _bad_result_add(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
@@ -161,8 +160,8 @@ class Conv(Instruction):
             input, weight and bias is; REQUANT_RELU: unsigned.
         input: (n, ic, h, w), EU-aligned or with strides: f32, f16, bf16, i8 or u8.
         weight: (oc, ic, kh, kw) in layout WEIGHT, or one constant; of the width and kind of the input.
-        bias: what is added to the sums, one number per output channel, (1, oc, 1, 1), compact, or a constant; f32 with floating-point
-            operands, absent for none; REQUANT: i16 or u16, where no bias is a constant 0 whose type matters for the type of `dst`.
+        bias: what is added to the sums: one number per output channel, (1, oc, 1, 1), compact, or a constant; absent for none. f32 with
+            floating-point operands; REQUANT: i16 or u16 (a constant 0 of type i16 only makes the result signed).
         kernel_zero_point: what is subtracted from integer weights in NORMAL, i8 or u8: a constant, or (1, oc, 1, 1), compact. It is
             subtracted under padding too.
         pad_value: value of padding, of the input's type: a constant (absent for 0), or pairs (pad value, insert value) per input channel:
@@ -200,7 +199,7 @@ class Conv(Instruction):
         const="opd1_const",
     )
     bias: LocalTensor | Constant | None = zero_or_operand(
-        "opd2", _BiasDtype(), (1, "res0_c", 1, 1), layout=Layout.COMPACT, const="opd2_const", present=_has_bias, zero=_is_float
+        "opd2", _BiasDtype(), (1, "res0_c", 1, 1), layout=Layout.COMPACT, const="opd2_const", present=_has_bias, sign="opd2_sign"
     )
     kernel_zero_point: LocalTensor | Constant | None = optional_local_or_constant(
         "opd2",
@@ -229,7 +228,7 @@ class Conv(Instruction):
     rules: ClassVar[tuple[Rule, ...]] = (
         operands_by_op(
             "Floating-point sums can have a bias and a pad value; integer sums have a zero point and can have a pad value; REQUANT has a "
-            "bias and a shift.",
+            "shift and can have a bias.",
             _BY_OP,
             _wanted,
         ),

@@ -172,11 +172,10 @@ def _bad_dtypes(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str
 
 
 def _wanted(instruction: Instruction) -> tuple[str, ...]:
-    if _is_requant(instruction):
-        return ("bias", *(name for name in ("left_shift", "right_shift") if instruction.value_of(name) is not None))
-    if _left_dtype(instruction).is_int:
+    if not _is_requant(instruction) and _left_dtype(instruction).is_int:
         return "shift", "rounding"
-    return ("bias",) if instruction.value_of("bias") is not None else ()
+    names = ("bias", "left_shift", "right_shift") if _is_requant(instruction) else ("bias",)
+    return tuple(name for name in names if instruction.value_of(name) is not None)
 
 
 def _bad_left_cols(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
@@ -214,8 +213,8 @@ class MatMul(Instruction):
         left: (m, k) matrix, or (k, m) with `left_tran`, with its own columns per channel; or one constant. NORMAL: f32 or integers of 8,
             16 or 32 bits; REQUANT: i8 or u8. It can start in any lane.
         right: (k, n) matrix of the shape (k, channels, 1, w); of the width and kind of left.
-        bias: one number per column: (1, channels, 1, w), EU-aligned, or a constant. f32: f32, absent for none. REQUANT: i16 or u16, where
-            no bias is a constant 0 whose type matters for the type of `dst`.
+        bias: one number per column: (1, channels, 1, w), EU-aligned, or a constant; absent for none. f32: f32. REQUANT: i16 or u16 (a
+            constant 0 of type i16 only makes the result signed).
         shift: of integers in NORMAL, i8: a constant, or one number per column, (1, channels, 1, w), EU-aligned; to the left, negative to
             the right. It is ignored with operands of 8 and 16 bits.
         left_cols: columns of `left`.
@@ -237,7 +236,7 @@ class MatMul(Instruction):
     )
     right: LocalTensor = local("opd1", DtypeCode("opd0_prec", "opd1_sign", float_sign=0), _right_shape)
     bias: LocalTensor | Constant | None = zero_or_operand(
-        "opd2", _BiasDtype(), _PER_COLUMN, layout=Layout.EU_ALIGNED, const="opd2_const", present=_has_bias, zero=_is_float
+        "opd2", _BiasDtype(), _PER_COLUMN, layout=Layout.EU_ALIGNED, const="opd2_const", present=_has_bias, sign="opd2_sign"
     )
     shift: LocalTensor | Constant | None = optional_local_or_constant(
         "opd2", SignCode("opd2_sign", i8, u8), _PER_COLUMN, const="opd2_const", present=_has_shift, default=None
@@ -251,7 +250,7 @@ class MatMul(Instruction):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         operands_by_op(
-            "f32 can have a bias; integers in NORMAL have a shift and its rounding; REQUANT has a bias and can have shifts.",
+            "f32 can have a bias; integers in NORMAL have a shift and its rounding; REQUANT can have a bias and shifts.",
             ("bias", "shift", "rounding", "left_shift", "right_shift"),
             _wanted,
         ),

@@ -190,8 +190,7 @@ def _wanted(instruction: Instruction) -> tuple[str, ...]:
         names.append("weight")
     if op in _DEPTHWISE:
         names += ["bias", "rounding"] if is_int else ["bias"]
-    given = (name for name in names if name not in _OPTIONAL or instruction.value_of(name) is not None)
-    return (*given, *(("bias",) if op in _DEPTHWISE and is_int else ()))
+    return tuple(name for name in names if name not in _OPTIONAL or instruction.value_of(name) is not None)
 
 
 def _bad_regions(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
@@ -215,8 +214,8 @@ class Pool(Instruction):
         input: (n, c, h, w), EU-aligned: f32, f16, bf16, i8 or u8.
         weight: of depthwise convolutions: (1, c, kh, kw), compact, or one constant; of the width and kind of the input.
         scale: of AVG_POOL: a constant of the input's type, u8 with integers.
-        bias: of DEPTHWISE: (1, c, 1, 1), compact, or a constant. Floats: of the input's type, absent for none. Integers: i32 or u32,
-            where no bias is a constant 0 whose type matters for the type of `dst`.
+        bias: of DEPTHWISE: (1, c, 1, 1), compact, or a constant; absent for none. Floats: of the input's type; integers: i32 or u32 (a
+            constant 0 of type i32 only makes the result signed).
         pad_value: value of padding, of the input's type: a constant (absent for 0), or pairs (pad value, insert value) per channel:
             (1, c, 1, 2), compact.
         insert_value: value of inserted elements, of the input's type; absent for 0.
@@ -251,7 +250,7 @@ class Pool(Instruction):
     )
     scale: Constant | None = optional_constant("opd1_addr", _WEIGHT_DTYPE, present=lambda bits: bits["tsk_eu_typ"] in _AVG, default=None)
     bias: LocalTensor | Constant | None = zero_or_operand(
-        "opd2", _BiasDtype(), (1, "res0_c", 1, 1), layout=Layout.COMPACT, const="opd2_const", present=_is_depthwise, zero=_is_float
+        "opd2", _BiasDtype(), (1, "res0_c", 1, 1), layout=Layout.COMPACT, const="opd2_const", present=_is_depthwise, sign="opd2_sign"
     )
     pad_value: LocalTensor | Constant | None = zero_or_operand(
         "opd3", _INPUT_DTYPE, (1, "res0_c", 1, 2), layout=Layout.COMPACT, const="opd3_const", present=lambda bits: not _is_roi(bits)

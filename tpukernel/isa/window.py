@@ -116,7 +116,7 @@ class ZeroField(LocalField):
     Args:
         prefix, dtype, shape, layout, const: as for `LocalField`.
         present: tells from the bits whether the command has this operand at all.
-        zero: tells from the bits whether the constant 0 stands for absence (it does not where the operand's type matters).
+        sign: field with the sign bit of an integer type that matters although the constant is 0; a signed 0 is not absence then.
     """
 
     def __init__(
@@ -128,31 +128,26 @@ class ZeroField(LocalField):
         layout: Layout | Callable[[Instruction], Layout],
         const: str,
         present: Presence,
-        zero: Presence = lambda _: True,
+        sign: str | None = None,
     ) -> None:
         super().__init__(prefix, dtype, shape, layout=layout, const=const, present=present, default=None)
-        self.zero = zero
+        self.sign = sign
         self.const_field = const
         self.is_here = present
 
     def read(self, instruction: Instruction, bits: Bits) -> LocalTensor | Constant | None:
         value = super().read(instruction, bits)
-        return None if isinstance(value, Constant) and value.bits == 0 and self.zero(bits) else value
+        if not isinstance(value, Constant) or value.bits:
+            return value
+        signed = self.sign is not None and bits[self.sign] and value.dtype.is_int
+        return value if signed else None
 
     def write(self, instruction: Instruction, bits: BitWriter, value: LocalTensor | Constant | None) -> None:
-        if value is not None or not self.is_here(bits):
+        if value is None and self.is_here(bits):
+            bits.put(self.const_field, 1, self.name)
+            bits.put(self.address, 0, self.name)
+        else:
             super().write(instruction, bits, value)
-            return
-        if not self.zero(bits):
-            raise OperandKindError(
-                f"{instruction.title} needs {self.name}",
-                instruction=instruction.title,
-                operand=self.name,
-                rule="kind",
-                help=f"give a tensor, or Constant(0, dtype) for no {self.name}",
-            )
-        bits.put(self.const_field, 1, self.name)
-        bits.put(self.address, 0, self.name)
 
     def same(self, given: LocalTensor | Constant | None, read: LocalTensor | Constant | None) -> bool:
         if read is None and isinstance(given, Constant):
@@ -161,10 +156,10 @@ class ZeroField(LocalField):
 
 
 def zero_or_operand(
-    prefix: str, dtype: DtypeCode, shape: Shape, *, layout: Layout, const: str, present: Presence, zero: Presence = lambda _: True
+    prefix: str, dtype: DtypeCode, shape: Shape, *, layout: Layout, const: str, present: Presence, sign: str | None = None
 ) -> LocalTensor | Constant | None:
     """A tensor or constant whose absence is the constant 0 (see `ZeroField`)."""
-    return cast("LocalTensor | Constant | None", ZeroField(prefix, dtype, shape, layout=layout, const=const, present=present, zero=zero))
+    return cast("LocalTensor | Constant | None", ZeroField(prefix, dtype, shape, layout=layout, const=const, present=present, sign=sign))
 
 
 class ZeroConstant(OperandField[Constant | None]):
