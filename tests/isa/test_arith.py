@@ -90,7 +90,7 @@ BREACHES = [
     Breach(HIGH.replace(dst=tensor(0, i32)), "dtypes", OperandDtypeError, "dst"),
     Breach(SATURATE.replace(dst=tensor(0, u8)), "result_sign", OperandDtypeError, "dst"),
     Breach(SHIFT.replace(dst=tensor(0, u8)), "result_sign", OperandDtypeError, "dst"),
-    Breach(binary(ArithOp.SUB, u8, u8, u8), "result_sign", OperandDtypeError, "dst"),
+    Breach(binary(ArithOp.SUBS, u8, u8, u8), "result_sign", OperandDtypeError, "dst"),
     Breach(ADD.replace(src2=Constant(1, i8), rounding=Rounding.UP), "integer_shift", OperandKindError, "src2"),
     Breach(MAC.replace(src2=LocalTensor(0x3000, (1, 5, 1, 1), i8, Layout.COMPACT)), "constant_src2", OperandKindError, "src2"),
     Breach(ADD.replace(dst=LocalTensor(32, SHAPE, f32)), "placement", AlignmentError, "dst"),
@@ -116,6 +116,11 @@ def test_legal_instructions(instruction: Arith) -> None:
     assert not instruction.problems(BM1684X)
     [again] = decode(BM1684X, "tiu", encode(BM1684X, [instruction]))
     assert again == instruction and not again.residue
+
+
+def test_wrapped_results_have_no_sign() -> None:
+    """The library negates u8 as 0 - x of u8, wrapping."""
+    assert not binary(ArithOp.SUB, u8, u8, u8).problems(BM1684X)
 
 
 def test_a_result_may_repeat_nothing_but_a_single_element() -> None:

@@ -116,8 +116,13 @@ def _allowed(instruction: Instruction) -> Iterator[tuple[str, Types]]:
         yield "src2", _same_width(dst) if op in SELECTS else (i8,)
 
 
+_SIGN_MATTERS = SATURATING | SHIFTS | {ArithOp.MAC, ArithOp.MUL_HIGH}
+"""A wrapping sum, difference or product has the same bits with either sign (the library negates unsigned integers so). Shifts wrap, too, but
+the library refuses a result of another sign."""
+
+
 def result_signed(op: ArithOp, src0: bool, src1: bool) -> bool | None:
-    """Whether the chip takes an integer result for signed, from the signs of the sources; None where it has the sign of `src0`, or any."""
+    """Whether an integer result is signed, from the signs of the sources; None where it has the sign of `src0`, or any."""
     if op in (ArithOp.SUB, ArithOp.SUBS):
         return True
     if op in SHIFTS:
@@ -129,7 +134,7 @@ def result_signed(op: ArithOp, src0: bool, src1: bool) -> bool | None:
 
 def _wrong_sign(instruction: Instruction, chip: Chip) -> Broken:
     src0, src1, dst = (_dtype(instruction, name) for name in ("src0", "src1", "dst"))
-    if src0 is None or src1 is None or dst is None or dst.is_float:
+    if _op(instruction) not in _SIGN_MATTERS or src0 is None or src1 is None or dst is None or dst.is_float:
         return
     signed = result_signed(_op(instruction), src0.is_signed, src1.is_signed)
     if signed is not None and signed != dst.is_signed:
@@ -183,7 +188,7 @@ ARITH_RULES: tuple[Rule, ...] = (
     dtypes_by_op("The types are those of the table: floats do not mix, integers do where the operation is arithmetic.", _allowed),
     rule(
         "result_sign",
-        "An integer sum or product is signed when a source is; a difference always is; a shifted value is when its source is.",
+        "A saturated integer sum or product is signed when a source is; a difference always is; a shifted value is when its source is.",
         OperandDtypeError,
         _wrong_sign,
     ),
