@@ -42,6 +42,9 @@ COPY = DmaTensor(dst=LocalTensor(0, SHAPE, f32), src=SystemTensor(DDR, SHAPE, f3
 STRIDED = COPY.replace(dst=LocalTensor(0, SHAPE, f32, Layout.FREE, STRIDES), src=SystemTensor(DDR, SHAPE, f32, STRIDES))
 FILL = DmaTensor(dst=SystemTensor(DDR, SHAPE, f16), src=Constant(0x3C00, f16))
 TRANSPOSE = DmaTensor(op=DmaTensorOp.TRANSPOSE, dst=SystemTensor(DDR, (5, 2, 3, 7), f32), src=LocalTensor(0, SHAPE, f32), one_shape=True)
+TRANSPOSE_STRIDED = TRANSPOSE.replace(
+    dst=SystemTensor(DDR, (5, 2, 3, 7), f32, STRIDES), src=LocalTensor(0, SHAPE, f32, Layout.FREE, STRIDES), one_shape=False
+)
 BROADCAST = DmaTensor(op=DmaTensorOp.BROADCAST, dst=LocalTensor(60 * LANE, (2, 4, 3, 7), f32), src=SystemTensor(DDR, (2, 1, 3, 7), f32))
 MATRIX = DmaMatrix(dst=LocalTensor(0, (6, 3, 1, 4), f32), src=SystemTensor(DDR, (1, 1, 6, 10), f32))
 TURNED = DmaMatrix(op=DmaMatrixOp.TRANSPOSE, dst=SystemTensor(DDR, (1, 1, 10, 6), f32), src=LocalTensor(0, (6, 3, 1, 4), f32))
@@ -69,6 +72,7 @@ SCATTER = DmaScatter(
 LEGAL: tuple[Instruction, ...] = (
     BROADCAST,
     TRANSPOSE,
+    TRANSPOSE_STRIDED,
     FILL,
     STRIDED,
     COPY,
@@ -125,7 +129,21 @@ BREACHES: tuple[Breach, ...] = (
     Breach(_w_stride(33), "w_stride_bytes", OperandLayoutError, "dst"),
     Breach(_w_stride(0), "w_stride_not_zero", OperandLayoutError, "dst"),
     Breach(TRANSPOSE.replace(dst=SystemTensor(DDR, SHAPE, f32)), "shapes", OperandShapeError, "src"),
+    Breach(
+        TRANSPOSE.replace(
+            dst=SystemTensor(DDR, (5, 2, 3, 7), f32, (42, 21, 7, 1)), src=LocalTensor(0, SHAPE, f32, Layout.FREE, (256, 48, 16, 2))
+        ),
+        "transposed_w",
+        OperandLayoutError,
+        "src",
+    ),
     Breach(BROADCAST.replace(src=SystemTensor(DDR, (2, 4, 3, 7), f32)), "shapes", OperandShapeError, "src"),
+    Breach(
+        TRANSPOSE_STRIDED.replace(dst=SystemTensor(DDR, (5, 2, 3, 7), f32, (512, 96, 16, 2))),
+        "transposed_w",
+        OperandLayoutError,
+        "dst",
+    ),
     Breach(MATRIX.replace(dst=LocalTensor(4, (6, 3, 1, 4), f32)), "placement", AlignmentError, "dst"),
     Breach(MATRIX.replace(src=SystemTensor(NOWHERE, (1, 1, 6, 10), f32)), "system_range", SystemRangeError, "src"),
     Breach(MATRIX.replace(src=SystemTensor(DDR, (0, 1, 6, 10), f32)), "system_sizes", OperandShapeError, "src"),

@@ -117,8 +117,8 @@ def _allowed(instruction: Instruction) -> Iterator[tuple[str, Types]]:
 
 
 _SIGN_MATTERS = SATURATING | SHIFTS | {ArithOp.MAC, ArithOp.MUL_HIGH}
-"""A wrapping sum, difference or product has the same bits with either sign (the library negates unsigned integers so). Shifts wrap, too, but
-the library refuses a result of another sign."""
+"""A wrapping sum, difference or product has the same bits with either sign (the library negates unsigned integers so). Shifts wrap, too,
+but the library refuses a result of another sign."""
 
 
 def result_signed(op: ArithOp, src0: bool, src1: bool) -> bool | None:

@@ -14,7 +14,7 @@ from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
 from tpukernel.isa.dma_fields import ALL_LANES, dma_operand, dma_source, lane_mask, sizes_of, strides_of
 from tpukernel.isa.dma_rules import Broken, channels_in_lanes, dims_of, system_sizes, w_stride_not_zero
-from tpukernel.isa.errors import AttributeRangeError, OperandKindError, OperandShapeError
+from tpukernel.isa.errors import AttributeRangeError, OperandKindError, OperandLayoutError, OperandShapeError
 from tpukernel.isa.format import Bits
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rules import Rule, placement, rule, system_range, w_stride_bytes
@@ -65,6 +65,16 @@ def _transposed_constant(instruction: Instruction, chip: Chip) -> Broken:
         yield "src", f"{instruction.title} needs a tensor as src, not a constant", "fill with dma.copy"
 
 
+def _transposed_columns(instruction: Instruction, chip: Chip) -> Broken:
+    if instruction.value_of("op") is not DmaTensorOp.TRANSPOSE:
+        return
+    for operand in instruction.operands():
+        value = operand.value
+        strides = None if isinstance(value, Constant) else value.strides
+        if not isinstance(value, Constant) and strides is not None and strides[3] > 1 and value.shape[3] > 1:
+            yield operand.name, f"the w stride of {operand.name} of {instruction.title} is {strides[3]}", "use 1, or copy without transposing"
+
+
 def _broadcast_one_shape(instruction: Instruction, chip: Chip) -> Broken:
     if instruction.value_of("op") is DmaTensorOp.BROADCAST and instruction.value_of("one_shape"):
         yield "one_shape", f"{instruction.title} needs the shapes of both operands", "leave out one_shape"
@@ -87,7 +97,8 @@ class DmaTensor(Instruction):
             library does so between local and system memory. A BROADCAST cannot.
         lane_mask: lanes that COPY and TRANSPOSE to local memory may write; a BROADCAST ignores it.
 
-    Strides, when given, are given for all operands. A BROADCAST ignores those of c and w: they are 0 and 1 here.
+    Strides, when given, are given for all operands. A BROADCAST ignores those of c and w: they are 0 and 1 here. A TRANSPOSE takes those
+    of w as 1, whatever the command says (the official library writes any).
     """
 
     unit: ClassVar[str] = "DMA_tensor"
@@ -109,6 +120,7 @@ class DmaTensor(Instruction):
         w_stride_not_zero,
         rule("shapes", "The shapes of `dst` and `src` fit together as the operation needs it.", OperandShapeError, _other_elements),
         rule("constant_copy", "A constant is not transposed.", OperandKindError, _transposed_constant),
+        rule("transposed_w", "The w strides of a TRANSPOSE are 1: the chip takes them as 1.", OperandLayoutError, _transposed_columns),
         rule("broadcast_shapes", "The command of a BROADCAST holds both shapes.", AttributeRangeError, _broadcast_one_shape),
         rule("broadcast_lanes", "BROADCAST writes to local memory, up to the last lane.", OperandShapeError, _outside_lanes),
     )
