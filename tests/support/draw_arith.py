@@ -48,7 +48,7 @@ def draw(rng: Random, op: ArithOp, types: Types) -> Arith:
 
     def source(name: str, dtype: Dtype) -> LocalTensor | Constant:
         if const == name:
-            return Constant(rng.randint(-32, 32) & 0xFF if op in SHIFTS and name == "src1" else arena.constant(dtype).bits, dtype)
+            return Constant.of(rng.randint(-32, 32), dtype) if op in SHIFTS and name == "src1" else arena.constant(dtype)
         return arena.strided(shape, dtype, broadcast=True)
 
     values: dict[str, object] = _rest(op, dst)

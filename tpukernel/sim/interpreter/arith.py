@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from tpukernel.chips.tensors import Constant, LocalTensor
-from tpukernel.dtypes import Dtype, f32
+from tpukernel.dtypes import Dtype
 from tpukernel.isa.arith import Arith, ArithOp
 from tpukernel.isa.rounding import Rounding
 from tpukernel.sim.interpreter.numerics import compare, floats, ints, newton
@@ -155,10 +155,13 @@ def _subtract(a: Array, b: Array) -> Wide:
 
 
 def _mac(given: _Operands) -> Array:
+    # Meant for products of bytes added to 16 bits; only that saturates. With a result of 32 bits the model leaves out the left shift.
     shifts = cast("Constant", given.instruction.src2).bits  # two bytes, of which an i8 constant is the first
-    left, right = shifts & 0xFF, shifts >> 8 & 0xFF
-    total = ints.shift(ints.exact(given.old), left) + ints.exact(given.a) * ints.exact(given.b)
-    return ints.saturate(ints.shift(total, -right, given.rounding), given.dst)
+    left, right = shifts & 63 if given.dst.bits == 16 else 0, shifts >> 8 & 0xFF
+    product = ints.multiply(given.a, given.b)
+    total = ints.shift((given.old.astype(product.dtype) << product.dtype.type(left)) + product, -right, given.rounding)
+    bytes_to_16_bits = given.a.itemsize == given.b.itemsize == 1 and given.dst.bits == 16
+    return ints.saturate(total, given.dst) if bytes_to_16_bits else ints.wrap(total, given.dst)
 
 
 def _shifted(given: _Operands) -> Array:
@@ -206,7 +209,7 @@ _INTEGER: Mapping[ArithOp, _Operation] = {
     ArithOp.ARITH_SHIFT: _shifted,
     ArithOp.ROTATE: _rotate,
     ArithOp.MUL_HIGH: _multiply_high,
-    ArithOp.NOT: lambda given: ~given.a,
+    ArithOp.NOT: lambda given: np.invert(given.a),
     ArithOp.AND: _bitwise(np.bitwise_and),
     ArithOp.OR: _bitwise(np.bitwise_or),
     ArithOp.XOR: _bitwise(np.bitwise_xor),

@@ -28,7 +28,7 @@ def greater(a: Array, b: Array) -> Bools:
     """Where `a > b`."""
     a, b = _comparable(a), _comparable(b)
     with np.errstate(invalid="ignore"):
-        return a > b
+        return np.greater(a, b)
 
 
 def equal(a: Array, b: Array) -> Bools:
@@ -41,7 +41,7 @@ def less(a: Array, b: Array) -> Bools:
     """Where neither `a > b` nor `a` equals `b`, by value or by bits."""
     values_a, values_b = _comparable(a), _comparable(b)
     with np.errstate(invalid="ignore"):
-        return ~((values_a >= values_b) | equal(a, b))
+        return ~(np.greater_equal(values_a, values_b) | equal(a, b))
 
 
 def maximum(a: Array, b: Array) -> Array:

@@ -31,8 +31,8 @@ def divide(dividend: F32, divisor: F32, iterations: int) -> F32:
 
 
 def _iterate(values: F32, estimate: F32, iterations: int) -> F32:
-    half = multiply(np.float32([0.5]), values)
-    three_halves = np.float32([1.5])
+    half = multiply(np.array(0.5, np.float32), values)
+    three_halves = np.array(1.5, np.float32)
     for _ in range(iterations):
         estimate = cast("F32", multiply(estimate, subtract(three_halves, multiply(multiply(half, estimate), estimate))))
     return estimate
