@@ -71,6 +71,9 @@ __all__ = [
 
 _T = TypeVar("_T", bound=np.generic)
 
+_LARGEST_COUNT = (1 << 32) - 1
+"""System tensors may have more elements in a dimension than `Chip.max_shape`: DMA_general has a count of 32 bits, DMA_gather as many rows."""
+
 _PACKED_UNIT_BYTES = 4
 """Packed tensors are aligned like tensors of this item size, whatever the size of their unit."""
 
@@ -183,8 +186,9 @@ def _check(chip: Chip, tensor: LocalTensor | SystemTensor) -> None:
             f"{chip!r} has no data type {tensor.dtype!r}", help=f"use one of {', '.join(dtype.name for dtype in chip.dtype_codes)}"
         )
     shape, strides = tensor.shape, tensor.strides
-    if len(shape) != 4 or not all(1 <= size <= chip.max_shape for size in shape):
-        raise ShapeError(f"shape {shape} is not (n, c, h, w) with sizes from 1 to {chip.max_shape}", help="cut a larger tensor into pieces")
+    largest = chip.max_shape if isinstance(tensor, LocalTensor) else _LARGEST_COUNT
+    if len(shape) != 4 or not all(1 <= size <= largest for size in shape):
+        raise ShapeError(f"shape {shape} is not (n, c, h, w) with sizes from 1 to {largest}", help="cut a larger tensor into pieces")
     if strides is not None and (len(strides) != 4 or min(strides) < 0):
         raise StrideError(
             f"strides {strides} of a tensor {shape} are not four numbers of 0 or more", help="give strides (n, c, h, w) in elements"

@@ -95,7 +95,8 @@ class DmaTensor(Instruction):
             the same number of elements; for TRANSPOSE `src` has the shape of `dst` with n and c exchanged, for BROADCAST with c = 1.
         one_shape: the command holds the shape of `src` only, and `dst` has the same, or for TRANSPOSE its n and c exchanged. The official
             library does so between local and system memory. A BROADCAST cannot.
-        lane_mask: lanes that COPY and TRANSPOSE to local memory may write; a BROADCAST ignores it.
+        lane_mask: lanes that COPY and TRANSPOSE to local memory may write. Not for BROADCAST: the C model looks at the bits of its first
+            and last lane only, once for elements of all lanes.
 
     Strides, when given, are given for all operands. A BROADCAST ignores those of c and w: they are 0 and 1 here. A TRANSPOSE takes those
     of w as 1, whatever the command says (the official library writes any).

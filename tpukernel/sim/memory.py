@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from tpukernel.chips.chip import Chip, Region
 from tpukernel.chips.layout import local_placement, system_placement
-from tpukernel.chips.placement import Placement
-from tpukernel.chips.tensors import Constant, LocalTensor, Operand, SystemTensor
+from tpukernel.chips.placement import Axis, Placement
+from tpukernel.chips.tensors import Constant, Layout, LocalTensor, Operand, SystemTensor
 from tpukernel.sim.errors import MemoryRangeError, MemorySpaceError
 
 __all__ = ["Array", "Bytes", "Memory", "Written", "anonymous"]
@@ -95,7 +95,7 @@ class Memory:
             TpuError: it does not lie in a memory (see `local_placement`, `MemoryRangeError`).
         """
         if isinstance(operand, LocalTensor) and operand.address < self.chip.local_bytes:
-            return "lmem", local_placement(self.chip, operand)
+            return "lmem", self._flat_placement(operand) or local_placement(self.chip, operand)
         space, offset = self.locate(operand.address)
         system = (
             operand if isinstance(operand, SystemTensor) else SystemTensor(operand.address, operand.shape, operand.dtype, operand.strides)
@@ -104,6 +104,16 @@ class Memory:
         if placement.end > self.spaces[space].size:
             raise MemoryRangeError(f"a tensor {operand.shape} {operand.dtype} at {operand.address:#x} ends behind the end of {space}")
         return space, placement
+
+    def _flat_placement(self, operand: LocalTensor) -> Placement | None:
+        """The places of a stretch of elements that goes on in the next lane, as DMA_general has it (all other units forbid it)."""
+        (n, c, h, w), size = operand.shape, operand.dtype.itemsize
+        lane_bytes = self.chip.lane_bytes
+        end = operand.address + (c - 1) * lane_bytes + w * size
+        in_lane = operand.address % lane_bytes + w * size <= lane_bytes
+        if (operand.layout, operand.pack, n, h) != (Layout.COMPACT, 1, 1, 1) or in_lane or end > self.chip.local_bytes:
+            return None
+        return Placement(operand.address, size, (Axis(1, 0), Axis(c, lane_bytes), Axis(1, 0), Axis(w, size)))
 
     def load(self, operand: Operand) -> Array:
         """The elements of an operand in its shape and numpy dtype; a constant has no dimensions."""

@@ -40,6 +40,8 @@ class Access:
         """A box around the bytes: lanes as a bit mask, first byte and end in the lane (in the memory, where there are no lanes)."""
         if self.space != "lmem":
             return 1, self.placement.base, self.placement.end
+        if self._goes_on_in_next_lane:
+            return (1 << self.chip.lanes) - 1, 0, self.chip.lane_bytes
         offsets = self.first_offsets
         lanes, places = np.divmod(offsets, self.chip.lane_bytes)
         mask = 0
@@ -57,6 +59,12 @@ class Access:
         for offsets in corners:
             total = total[..., None] + offsets
         return total.reshape(-1)
+
+    @property
+    def _goes_on_in_next_lane(self) -> bool:
+        """True for an operand of DMA_general, to which local memory is one array of bytes, that leaves the lane where it starts."""
+        row_end = self.placement.base % self.chip.lane_bytes + self.placement.axes[-1].reach + self.placement.itemsize
+        return row_end > self.chip.lane_bytes
 
     @property
     def _lane_axis(self) -> int:
