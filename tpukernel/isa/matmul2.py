@@ -14,13 +14,13 @@ from typing import ClassVar, cast
 from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i32, u8
-from tpukernel.isa.errors import AttributeRangeError, OperandDtypeError, OperandKindError, OperandShapeError
+from tpukernel.isa.errors import OperandDtypeError, OperandKindError, OperandShapeError
 from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.lane_table import lane_table_strides
-from tpukernel.isa.rules import Rule, operands_by_op, placement, rule
+from tpukernel.isa.rules import Rule, in_lane_0, operands_by_op, placement, rule, start_alignment
 from tpukernel.isa.spec import Direction, DtypeCode, LocalField, Shape, attribute, local, local_or_constant
-from tpukernel.isa.window import ZeroField, in_lane_0, start_alignment
+from tpukernel.isa.sums import ZeroField, partial_sum_inside
 
 __all__ = ["MatMul2", "MatMul2Op"]
 
@@ -146,11 +146,6 @@ def _wanted(instruction: Instruction) -> tuple[str, ...]:
     return ("right_zero_point",) if left.dtype.is_int and zero_point is not None else ()
 
 
-def _bad_result_add(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
-    if instruction.value_of("result_add") and _op(instruction) is MatMul2Op.NT:
-        yield "result_add", f"{instruction.title} does not add to a partial sum", "use NN or TT"
-
-
 class MatMul2(Instruction):
     """Product of two matrices: row r is channel r, column c is w = c; EU-aligned tensors of shape (1, rows, 1, columns).
 
@@ -163,7 +158,7 @@ class MatMul2(Instruction):
         right: NN: (1, k, 1, n); NT: (1, n, 1, k); TT: (1, m, 1, k); or one constant. Of the width and kind of left.
         right_zero_point: what is subtracted from integers of `right`, of its type: a constant, absent for 0; NN and NT: one number per
             column, of which every lane holds a copy: `lane_table` of shape (1, m, 1, n); TT: one per row, (1, m, 1, 1), compact.
-        result_add: the sums are added to the numbers at `dst` (`partial_sum`); NN and TT.
+        result_add: the sums are added to the numbers at `dst` (`partial_sum`).
     """
 
     unit: ClassVar[str] = "MM2"
@@ -188,8 +183,8 @@ class MatMul2(Instruction):
         rule("constants", "One operand at least is a tensor.", OperandKindError, _two_constants),
         rule("shapes", "The dimension that `dst` takes from `right` is the same in both.", OperandShapeError, _bad_shapes),
         rule("dtypes", "f16, bf16 or 8-bit integers; the result is f32, of the same type, or i32.", OperandDtypeError, _bad_dtypes),
-        rule("result_add", "Partial sums are added in NN and TT.", AttributeRangeError, _bad_result_add),
         placement,
+        partial_sum_inside,
         start_alignment("A zero point per column starts at a multiple of the EU bytes.", _units),
         in_lane_0("All operands start in lane 0.", lambda _: ("dst", "left", "right", "right_zero_point")),
     )

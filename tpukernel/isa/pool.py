@@ -17,7 +17,7 @@ from tpukernel.isa.errors import OperandDtypeError, OperandShapeError
 from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rounding import Rounding
-from tpukernel.isa.rules import Rule, attribute_range, operands_by_op, placement, rule, same_lane_of
+from tpukernel.isa.rules import Rule, attribute_range, in_lane_0, operands_by_op, placement, rule, same_lane_of, start_alignment
 from tpukernel.isa.spec import (
     DtypeCode,
     Spec,
@@ -28,7 +28,8 @@ from tpukernel.isa.spec import (
     optional_local,
     optional_local_or_constant,
 )
-from tpukernel.isa.window import SignCode, in_lane_0, number_ranges, numbers, start_alignment, window_fits, zero_constant, zero_or_operand
+from tpukernel.isa.sums import SignCode, zero_constant, zero_or_operand
+from tpukernel.isa.window import number_ranges, numbers, window_fits
 
 __all__ = ["Pool", "PoolOp"]
 

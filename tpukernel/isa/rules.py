@@ -7,7 +7,7 @@ that most units share are made by the functions below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tpukernel.chips import errors as chip_errors
@@ -36,6 +36,7 @@ __all__ = [
     "attribute_range",
     "dtypes",
     "dtypes_by_op",
+    "in_lane_0",
     "in_local_memory",
     "is_local",
     "operand_count",
@@ -45,6 +46,7 @@ __all__ = [
     "same_lane",
     "same_lane_by_op",
     "same_lane_of",
+    "start_alignment",
     "system_range",
     "w_stride_bytes",
 ]
@@ -161,6 +163,31 @@ def aligned(*names: str) -> Rule:
                 )
 
     return rule("aligned", f"{', '.join(f'`{name}`' for name in names)} start at a multiple of the EU bytes.", AlignmentError, broken)
+
+
+def start_alignment(text: str, units: Callable[[Instruction, Chip], Mapping[str, int]]) -> Rule:
+    """Where operands must start although their layout alone would not ask for it: `units` tells bytes by operand."""
+
+    def broken(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
+        for name, unit in units(instruction, chip).items():
+            value = instruction.value_of(name)
+            if isinstance(value, LocalTensor) and value.address % unit:
+                yield name, f"{name} of {instruction.title} starts at {value.address:#x}", f"start it at a multiple of {unit} bytes"
+
+    return rule("aligned", text, AlignmentError, broken)
+
+
+def in_lane_0(text: str, names: Callable[[Instruction], Iterable[str]]) -> Rule:
+    """The operands that `names` yields start in lane 0."""
+
+    def broken(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
+        for name in names(instruction):
+            value = instruction.value_of(name)
+            if isinstance(value, LocalTensor) and value.address >= chip.lane_bytes:
+                lane = value.address // chip.lane_bytes
+                yield name, f"{name} of {instruction.title} starts in lane {lane}", "start it in lane 0"
+
+    return rule("lane_0", text, LaneMismatchError, broken)
 
 
 def dtypes(operand: str, *allowed: Dtype) -> Rule:
