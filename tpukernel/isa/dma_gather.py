@@ -69,6 +69,7 @@ class DmaGather(Instruction):
     family: ClassVar[str] = "dma_gather"
     engine: ClassVar[Engine] = "gdma"
     fixed: ClassVar[Mapping[str, int]] = {"cmd_id_en": 1, "cmd_type": 7}
+    indexed: ClassVar[frozenset[str]] = frozenset({"src"})
 
     dst: LocalTensor | SystemTensor = dma_operand("dst", _dst_shape, strides=line_strides("dst"), direction="out")
     src: LocalTensor | SystemTensor = dma_operand("src", (1, "src_csize", "src_hsize", "src_wsize"), strides=line_strides("src"))

@@ -34,6 +34,7 @@ class DmaMaskedSelect(Instruction):
     family: ClassVar[str] = "dma_masked_select"
     engine: ClassVar[Engine] = "gdma"
     fixed: ClassVar[Mapping[str, int]] = {"cmd_id_en": 1, "cmd_type": 2, **EVERY_LANE}
+    indexed: ClassVar[frozenset[str]] = frozenset({"dst", "src"})
 
     dst: LocalTensor | SystemTensor = dma_operand("dst", sizes_of("src"), direction="inout")
     src: LocalTensor | SystemTensor = dma_operand("src", sizes_of("src"))

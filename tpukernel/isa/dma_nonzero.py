@@ -35,6 +35,7 @@ class DmaNonzero(Instruction):
     family: ClassVar[str] = "dma_nonzero"
     engine: ClassVar[Engine] = "gdma"
     fixed: ClassVar[Mapping[str, int]] = {"cmd_id_en": 1, "cmd_type": 5, **EVERY_LANE}
+    indexed: ClassVar[frozenset[str]] = frozenset({"dst"})
 
     dst: LocalTensor | SystemTensor = dma_operand("dst", sizes_of("src"), dtype=DtypeCode("index_data_format"), direction="inout")
     src: LocalTensor | SystemTensor = dma_operand("src", sizes_of("src"))

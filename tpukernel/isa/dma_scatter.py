@@ -45,6 +45,7 @@ class DmaScatter(Instruction):
     family: ClassVar[str] = "dma_scatter"
     engine: ClassVar[Engine] = "gdma"
     fixed: ClassVar[Mapping[str, int]] = {"cmd_id_en": 1, "cmd_type": 8}
+    indexed: ClassVar[frozenset[str]] = frozenset({"dst"})
 
     dst: LocalTensor | SystemTensor = dma_operand("dst", _dst_shape, strides=line_strides("dst"), direction="inout")
     src: LocalTensor | SystemTensor = dma_operand("src", (1, "src_csize", "src_hsize", "src_wsize"), strides=line_strides("src"))

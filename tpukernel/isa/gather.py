@@ -211,6 +211,7 @@ class Gather(Instruction):
     family: ClassVar[str] = "gather"
     engine: ClassVar[Engine] = "tiu"
     fixed: ClassVar[Mapping[str, int]] = {"cmd_short": 1, "cmd_id_en": 1, "tsk_typ": 6}
+    indexed: ClassVar[frozenset[str]] = frozenset({"dst", "src"})
 
     op: GatherOp = attribute("tsk_eu_typ", GatherOp)
     skip_invalid: bool = attribute("opd3_const", bool, default=False)

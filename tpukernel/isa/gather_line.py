@@ -78,6 +78,7 @@ class GatherLine(Instruction):
     family: ClassVar[str] = "gather_line"
     engine: ClassVar[Engine] = "tiu"
     fixed: ClassVar[Mapping[str, int]] = {"cmd_short": 1, "cmd_id_en": 1, "tsk_typ": 6}
+    indexed: ClassVar[frozenset[str]] = frozenset({"dst", "src"})
 
     op: GatherLineOp = attribute("tsk_eu_typ", GatherLineOp)
     skip_invalid: bool = attribute("opd3_const", bool, default=False)
