@@ -1,0 +1,78 @@
+"""CONV, PorD, MM and MM2 on the interpreter and on the official model: the same bits, for every function and every combination of types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import numpy as np
+import pytest
+
+from tests.support.builders import builders, conv, matmul, pool
+from tests.support.differential import Case, compare, hard_values
+from tests.support.draws import accepted_dtypes, draw
+from tpukernel.chips.tensors import Constant
+from tpukernel.dtypes import Dtype, u16
+from tpukernel.isa import Instruction
+from tpukernel.sim.memory import Array
+
+FUNCTIONS = sorted({*conv.BUILDERS, *pool.BUILDERS, *matmul.BUILDERS} & accepted_dtypes().keys())
+DRAWS = 20
+MOST_MACS = 3_000_000
+"""More take the official model seconds."""
+
+
+def contents(kind: int, rng: np.random.Generator, shape: tuple[int, ...], dtype: Dtype) -> Array:
+    """Numbers of like size; of any size; and all that provokes mistakes, NaN and infinities among it, so rarely that sums survive."""
+    if dtype.is_int:
+        return rng.integers(*dtype.limits, shape, endpoint=True, dtype=dtype.numpy) if kind != 1 else hard_values(rng, shape, dtype)
+    values = rng.standard_normal(shape)
+    if kind == 1:
+        values *= 2.0 ** rng.integers(-20, 12, shape)
+    if kind == 2:
+        values *= 2.0 ** (rng.integers(-8, -2) * 8)
+    found = values.astype(np.float32).astype(dtype.numpy)
+    if kind == 3:
+        hard = hard_values(rng, shape, dtype)
+        return np.where(rng.random(shape) < 0.01, hard, found)
+    return found
+
+
+def cases(function: str, dtypes: dict[str, int], seed: int) -> Iterator[Case]:
+    source, rng, found = Random(f"{function} {dtypes} {seed}"), np.random.default_rng(seed), 0
+    for _ in range(DRAWS * 20):
+        [instruction] = builders()[function](draw(function, source, dtypes=dtypes))
+        if instruction.macs > MOST_MACS:
+            continue
+        values = {
+            use.name: fill(instruction, use.name, found % 4, rng) for use in instruction.operands() if not isinstance(use.value, Constant)
+        }
+        yield Case(instruction, {name: value for name, value in values.items() if value is not None})
+        found += 1
+        if found == DRAWS:
+            return
+
+
+def fill(instruction: Instruction, name: str, kind: int, rng: np.random.Generator) -> Array | None:
+    value = instruction.value_of(name)
+    assert not isinstance(value, Constant) and hasattr(value, "shape")
+    if name == "roi":
+        return regions(instruction, rng, value.shape)
+    return contents(kind, rng, value.shape, value.dtype)
+
+
+def regions(instruction: Instruction, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Regions of interest: most of them inside the input."""
+    height, width = instruction.value_of("input").shape[2:]
+    first = rng.integers(0, (width, height), (shape[1], 2))
+    last = rng.integers(first, (width, height))
+    return np.concatenate([first, last], axis=1).astype(u16.numpy).reshape(shape)
+
+
+@pytest.mark.vendor
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_products_have_the_official_bits(function: str) -> None:
+    differences: list[str] = []
+    for number, dtypes in enumerate(accepted_dtypes()[function]):
+        differences += compare(cases(function, dtypes, number), seed=number)
+    assert not differences, f"{len(differences)} differ\n" + "\n\n".join(differences[:3])
