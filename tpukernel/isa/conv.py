@@ -156,8 +156,8 @@ class Conv(Instruction):
 
     Attributes:
         op: what is done with the sums.
-        dst: result, (n, oc, oh, ow), EU-aligned. NORMAL: f32, f16, bf16 (at most as wide as f32 sums of the input's type), i32 or,
-            saturated, i16 or u16 (u16 when nothing is signed and there is no zero point). REQUANT: 8- or 16-bit, signed when any of
+        dst: result, (n, oc, oh, ow), EU-aligned. NORMAL: f32 or the input's type with floats; with integers i32 or,
+            saturated, i16 or u16 (u16 when nothing is signed and the zero point is a constant 0). REQUANT: 8- or 16-bit, signed when any of
             input, weight and bias is; REQUANT_RELU: unsigned.
         input: (n, ic, h, w), EU-aligned or with strides: f32, f16, bf16, i8 or u8.
         weight: (oc, ic, kh, kw) in layout WEIGHT, or one constant; of the width and kind of the input.
