@@ -30,11 +30,13 @@ from tpukernel.isa.instruction import Instruction
 from tpukernel.sim.interpreter import execute
 from tpukernel.sim.memory import Array, Memory
 
-__all__ = ["Arena", "Case", "compare", "hard_values"]
+__all__ = ["CHIP", "SHAPES", "Arena", "Case", "compare", "hard_values"]
 
 CHIP = BM1684X
 MARGIN = 128
 JOBS_PER_BATCH = 64
+SHAPES: tuple[Dim4, ...] = ((2, 70, 3, 5), (1, 130, 1, 7), (3, 1, 9, 11), (1, 64, 4, 16), (2, 5, 1, 33), (1, 3, 17, 1))
+"""Shapes with several rows in a lane, odd widths, whole and broken EU rows, and more than one n."""
 
 Bytes = NDArray[np.uint8]
 Window = tuple[str, int, int]
@@ -200,10 +202,18 @@ class Arena:
     def tensor(self, shape: Dim4, dtype: Dtype, layout: Layout = Layout.EU_ALIGNED, strides: Dim4 | None = None) -> LocalTensor:
         """A tensor of that layout; `strides` with FREE."""
         unit = 64 if layout is not Layout.FREE else dtype.itemsize
-        start = -(-self._end // unit) * unit + unit * self.rng.randrange(2)
+        start = -(-self._end // unit) * unit
         tensor = LocalTensor(self.lane * CHIP.lane_bytes + start, shape, dtype, layout, strides)
-        self._end = start + lane_bytes_needed(CHIP, tensor)
+        self._end = start + lane_bytes_needed(CHIP, tensor) + self.rng.choice((0, 0, 2 * dtype.itemsize, 64))
         return tensor
+
+    def align(self, unit: int) -> None:
+        """The next operand starts at a multiple of `unit` bytes of its lane, if its layout does not say more."""
+        self._end = -(-self._end // unit) * unit
+
+    def skip(self, size: int) -> None:
+        """Leave out some bytes."""
+        self._end += size
 
     def strided(self, shape: Dim4, dtype: Dtype, *, broadcast: bool) -> LocalTensor:
         """A tensor with strides of its own or EU-aligned; with `broadcast` some strides may be 0."""

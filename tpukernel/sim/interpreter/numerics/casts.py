@@ -26,7 +26,7 @@ _F16_LIMITS = {
 
 
 def cast(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
-    """Numbers of any type as numbers of `dtype`."""
+    """Numbers of any type as numbers of `dtype`; numbers of that float type are rounded to whole ones."""
     if is_float(values):
         return _float_to_float(values, dtype, rounding) if dtype.is_float else float_to_int(values, dtype, rounding)
     return int_to_float(values, dtype, rounding) if dtype.is_float else ints.saturate(ints.exact(values), dtype)
@@ -50,7 +50,17 @@ def int_to_float(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
     return round_to(exact, dtype, rounding)
 
 
+def _to_whole(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
+    with np.errstate(invalid="ignore"):
+        exact = widen(values).astype(np.float64)
+        whole = narrow(np.copysign(round_to_integer(exact, rounding), exact).astype(np.float32), dtype)
+    unsigned = f"u{dtype.itemsize}"
+    return np.where(np.isnan(exact), values.view(unsigned), whole.view(unsigned)).view(dtype.numpy)
+
+
 def _float_to_float(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
+    if values.dtype == dtype.numpy:
+        return _to_whole(values, dtype, rounding)
     if dtype != f32:
         return narrow(widen(values), dtype, rounding)
     wide = widen(values)
