@@ -12,7 +12,7 @@ from typing import ClassVar
 from tpukernel.chips.chip import Engine
 from tpukernel.chips.tensors import LocalTensor, SystemTensor
 from tpukernel.isa.dma_fields import ALL_LANES, dma_operand, lane_mask
-from tpukernel.isa.dma_rules import system_sizes
+from tpukernel.isa.dma_rules import element_aligned, system_sizes
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rules import Rule, placement, system_range
 from tpukernel.isa.spec import Shape
@@ -47,7 +47,7 @@ class DmaCwTranspose(Instruction):
     src: LocalTensor | SystemTensor = dma_operand("src", ("src_nsize", "src_csize", "src_hsize", "src_wsize"), strides=_strides("src"))
     lane_mask: int = lane_mask(default=ALL_LANES)
 
-    rules: ClassVar[tuple[Rule, ...]] = (placement, system_range, system_sizes)
+    rules: ClassVar[tuple[Rule, ...]] = (placement, system_range, system_sizes, element_aligned)
 
     @property
     def bytes_moved(self) -> int:

@@ -13,7 +13,7 @@ from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
 from tpukernel.dtypes import u32
 from tpukernel.isa.dma_fields import ALL_LANES, dma_operand, lane_mask
-from tpukernel.isa.dma_rules import Broken, dims_of, system_sizes
+from tpukernel.isa.dma_rules import Broken, dims_of, element_aligned, system_sizes
 from tpukernel.isa.errors import OperandShapeError
 from tpukernel.isa.format import Bits
 from tpukernel.isa.instruction import Instruction
@@ -79,7 +79,7 @@ class DmaGather(Instruction):
     fill: Constant = constant("constant_value", DtypeCode("src_data_format"))
     lane_mask: int = lane_mask(default=ALL_LANES)
 
-    rules: ClassVar[tuple[Rule, ...]] = (placement, system_range, system_sizes, one_channel_or_all)
+    rules: ClassVar[tuple[Rule, ...]] = (placement, system_range, system_sizes, element_aligned, one_channel_or_all)
 
     @property
     def bytes_moved(self) -> int:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.tensors import Constant, Layout, LocalTensor, SystemTensor
 from tpukernel.isa.dma_fields import ALL_LANES, dma_operand, dma_source, lane_mask
-from tpukernel.isa.dma_rules import Broken, channels_in_lanes, system_sizes
+from tpukernel.isa.dma_rules import Broken, channels_in_lanes, element_aligned, system_sizes
 from tpukernel.isa.errors import LocalRangeError, OperandShapeError
 from tpukernel.isa.format import Bits
 from tpukernel.isa.instruction import Instruction
@@ -77,6 +77,7 @@ class DmaGeneral(Instruction):
         rule("local_range", "Operands in local memory end inside it.", LocalRangeError, _outside_local),
         system_range,
         system_sizes,
+        element_aligned,
         rule("broadcast_lanes", "BROADCAST writes to local memory, up to the last lane.", OperandShapeError, _outside_lanes),
     )
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 from tpukernel.chips.chip import Engine
 from tpukernel.chips.tensors import LocalTensor, SystemTensor
 from tpukernel.isa.dma_fields import EVERY_LANE, dma_operand, sizes_of
-from tpukernel.isa.dma_rules import in_system, integers, system_sizes
+from tpukernel.isa.dma_rules import element_aligned, in_system, integers, system_sizes
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rules import Rule, placement, system_range
 from tpukernel.isa.spec import DtypeCode
@@ -40,7 +40,7 @@ class DmaMaskedSelect(Instruction):
     src: LocalTensor | SystemTensor = dma_operand("src", sizes_of("src"))
     mask: LocalTensor | SystemTensor = dma_operand("mask", sizes_of("src"), dtype=DtypeCode("mask_data_format"))
 
-    rules: ClassVar[tuple[Rule, ...]] = (placement, system_range, system_sizes, in_system("dst"), integers("mask"))
+    rules: ClassVar[tuple[Rule, ...]] = (placement, system_range, system_sizes, element_aligned, in_system("dst"), integers("mask"))
 
     @property
     def bytes_moved(self) -> int:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.tensors import LocalTensor, SystemTensor
 from tpukernel.isa.dma_fields import ALL_LANES, dma_operand, in_lanes, lane_mask
-from tpukernel.isa.dma_rules import Broken, system_sizes
+from tpukernel.isa.dma_rules import Broken, element_aligned, system_sizes
 from tpukernel.isa.errors import OperandKindError, OperandShapeError
 from tpukernel.isa.format import Bits
 from tpukernel.isa.instruction import Instruction
@@ -99,6 +99,7 @@ class DmaMatrix(Instruction):
         placement,
         system_range,
         system_sizes,
+        element_aligned,
         rule("one_side_local", "One of `dst` and `src` is in local memory, the other is not.", OperandKindError, _not_one_side),
         rule("matrix_shape", "Both operands hold the same matrix: (rows, ceil(cols / w), 1, w) locally.", OperandShapeError, _other_matrix),
     )

@@ -12,7 +12,7 @@ from typing import ClassVar
 from tpukernel.chips.chip import Engine
 from tpukernel.chips.tensors import LocalTensor, SystemTensor
 from tpukernel.isa.dma_fields import EVERY_LANE, dma_operand, sizes_of
-from tpukernel.isa.dma_rules import in_system, integers, system_sizes
+from tpukernel.isa.dma_rules import element_aligned, in_system, integers, system_sizes
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rules import Rule, placement, system_range
 from tpukernel.isa.spec import DtypeCode, attribute
@@ -41,7 +41,15 @@ class DmaNonzero(Instruction):
     src: LocalTensor | SystemTensor = dma_operand("src", sizes_of("src"))
     base_index: int = attribute("dst_nstride", int, default=0)
 
-    rules: ClassVar[tuple[Rule, ...]] = (placement, system_range, system_sizes, in_system("dst"), integers("dst"), integers("src"))
+    rules: ClassVar[tuple[Rule, ...]] = (
+        placement,
+        system_range,
+        system_sizes,
+        element_aligned,
+        in_system("dst"),
+        integers("dst"),
+        integers("src"),
+    )
 
     @property
     def bytes_moved(self) -> int:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
+from typing import cast
 
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.layout import start_lane
-from tpukernel.chips.tensors import LocalTensor, SystemTensor
-from tpukernel.isa.errors import OperandDtypeError, OperandKindError, OperandLayoutError, OperandShapeError
+from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
+from tpukernel.isa.errors import AlignmentError, OperandDtypeError, OperandKindError, OperandLayoutError, OperandShapeError
 from tpukernel.isa.instruction import Instruction
-from tpukernel.isa.rules import Rule, rule
+from tpukernel.isa.rules import Rule, placement, rule
 
-__all__ = ["channels_in_lanes", "dims_of", "in_system", "integers", "system_sizes", "w_stride_not_zero"]
+__all__ = ["channels_in_lanes", "dims_of", "element_aligned", "in_system", "integers", "system_sizes", "w_stride_not_zero"]
 
 Broken = Iterator[tuple[str, str, str | None]]
 
@@ -34,6 +35,26 @@ def _empty(instruction: Instruction, chip: Chip) -> Broken:
 
 system_sizes = rule(
     "system_sizes", "Every dimension of an operand outside local memory is 1 or more (local ones: `placement`).", OperandShapeError, _empty
+)
+
+
+def _between_elements(instruction: Instruction, chip: Chip) -> Broken:
+    dst, src = (cast("LocalTensor | SystemTensor | Constant", instruction.value_of(name)) for name in ("dst", "src"))
+    size = src.dtype.itemsize
+    for name, value in (("dst", dst), ("src", src)):
+        if isinstance(value, Constant) or (isinstance(value, LocalTensor) and placement in instruction.rules):
+            continue
+        if value.address % size:
+            below = value.address // size * size
+            yield name, f"{name} of {instruction.title} starts at {value.address:#x}", f"start it at {below:#x} or {below + size:#x}"
+
+
+element_aligned = rule(
+    "element_aligned",
+    "`dst` and `src` outside local memory start at a multiple of the bytes of an element of `src` (local ones: `placement`); an index or "
+    "mask may start anywhere.",
+    AlignmentError,
+    _between_elements,
 )
 
 

@@ -13,7 +13,7 @@ from tpukernel.chips.tensors import LocalTensor, SystemTensor
 from tpukernel.dtypes import u32
 from tpukernel.isa.dma_fields import ALL_LANES, dma_operand, lane_mask
 from tpukernel.isa.dma_gather import channel_field, line_strides, one_channel_or_all
-from tpukernel.isa.dma_rules import system_sizes
+from tpukernel.isa.dma_rules import element_aligned, system_sizes
 from tpukernel.isa.format import Bits
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rules import Rule, placement, system_range
@@ -54,7 +54,7 @@ class DmaScatter(Instruction):
     )
     lane_mask: int = lane_mask(default=ALL_LANES)
 
-    rules: ClassVar[tuple[Rule, ...]] = (placement, system_range, system_sizes, one_channel_or_all)
+    rules: ClassVar[tuple[Rule, ...]] = (placement, system_range, system_sizes, element_aligned, one_channel_or_all)
 
     @property
     def bytes_moved(self) -> int:

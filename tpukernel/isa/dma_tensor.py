@@ -13,7 +13,7 @@ from typing import ClassVar
 from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
 from tpukernel.isa.dma_fields import ALL_LANES, dma_operand, dma_source, lane_mask, sizes_of, strides_of
-from tpukernel.isa.dma_rules import Broken, channels_in_lanes, dims_of, system_sizes, w_stride_not_zero
+from tpukernel.isa.dma_rules import Broken, channels_in_lanes, dims_of, element_aligned, system_sizes, w_stride_not_zero
 from tpukernel.isa.errors import AttributeRangeError, OperandKindError, OperandLayoutError, OperandShapeError
 from tpukernel.isa.format import Bits
 from tpukernel.isa.instruction import Instruction
@@ -72,7 +72,11 @@ def _transposed_columns(instruction: Instruction, chip: Chip) -> Broken:
         value = operand.value
         strides = None if isinstance(value, Constant) else value.strides
         if not isinstance(value, Constant) and strides is not None and strides[3] > 1 and value.shape[3] > 1:
-            yield operand.name, f"the w stride of {operand.name} of {instruction.title} is {strides[3]}", "use 1, or copy without transposing"
+            yield (
+                operand.name,
+                f"the w stride of {operand.name} of {instruction.title} is {strides[3]}",
+                "use 1, or copy without transposing",
+            )
 
 
 def _broadcast_one_shape(instruction: Instruction, chip: Chip) -> Broken:
@@ -117,6 +121,7 @@ class DmaTensor(Instruction):
         placement,
         system_range,
         system_sizes,
+        element_aligned,
         w_stride_bytes,
         w_stride_not_zero,
         rule("shapes", "The shapes of `dst` and `src` fit together as the operation needs it.", OperandShapeError, _other_elements),
