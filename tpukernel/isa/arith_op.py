@@ -15,6 +15,7 @@ class ArithOp(IntEnum):
     ADD = 2
     SUB = 3
     MAX = 4
+    """MAX and MIN can carry a shift, which has no effect."""
     MIN = 5
     LOGIC_SHIFT = 6
     AND = 7
@@ -36,6 +37,7 @@ class ArithOp(IntEnum):
     ABS = 26
     ABS_DIFF = 27
     COPY_MB = 28
+    """Copies the first n of the source to every n."""
     LEADING_ZEROS = 29
     LEADING_ONES = 30
 

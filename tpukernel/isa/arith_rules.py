@@ -13,7 +13,7 @@ from typing import cast
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.tensors import Constant, LocalTensor
 from tpukernel.dtypes import DTYPES, Dtype, bf16, f16, f32, i8
-from tpukernel.isa.arith_op import BITWISE, LEADING, MOVES, SATURATING, SELECTS, SHIFTABLE, SHIFTS, UNARY, ArithOp
+from tpukernel.isa.arith_op import BITWISE, LEADING, SATURATING, SELECTS, SHIFTABLE, SHIFTS, UNARY, ArithOp
 from tpukernel.isa.errors import AttributeRangeError, OperandDtypeError, OperandKindError, OperandLayoutError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rounding import Rounding
@@ -83,7 +83,8 @@ _SIGNATURES: dict[ArithOp, _Signature] = {
     **dict.fromkeys(_EXTREMES, _Signature(_ALL, _same, _same)),
     **dict.fromkeys(BITWISE, _Signature(_INTEGERS, _same_width, _same_width)),
     **dict.fromkeys(SELECTS, _Signature(_ALL, _no_wider, _same)),
-    **dict.fromkeys((*MOVES, ArithOp.ABS), _Signature(_ALL, _same_width)),
+    **dict.fromkeys((ArithOp.COPY, ArithOp.ABS), _Signature(_ALL, _same_width)),
+    ArithOp.COPY_MB: _Signature(_FLOATS, _same),  # of integers the C model destroys its own memory, depending on the shape
     **dict.fromkeys(LEADING, _Signature(_INTEGERS, _integer_no_wider)),
     ArithOp.ARITH_SHIFT: _Signature(_INTEGERS, _any_integer, _shift_amount),
     ArithOp.LOGIC_SHIFT: _Signature(_UNSIGNED, _any_integer, _shift_amount),

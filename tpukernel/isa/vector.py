@@ -128,7 +128,7 @@ class Vector(Instruction):
         src0: (1, c0, 1, w0); its last channel is used as far as `dst` has rows. It may start in any lane.
         src1: (1, c1, 1, w1).
         true_value: selects: what is written where the comparison holds, else 0; of the type of `dst`.
-        iterations: Newton steps of DIV.
+        iterations: Newton steps of DIV; the official C model makes three whatever is asked for.
 
     All tensors are EU-aligned. Source types are the same but for integer sums and products; a result is signed if a source is or if it is a
     difference. Selects write any type that is not wider than the sources.

@@ -11,8 +11,9 @@ from typing import cast
 import numpy as np
 
 from tpukernel.chips.tensors import LocalTensor
+from tpukernel.dtypes import bf16, f16, f32
 from tpukernel.isa.special import Special, SpecialOp
-from tpukernel.sim.interpreter.numerics.floats import F32, add, multiply, widen
+from tpukernel.sim.interpreter.numerics.floats import F32, add, multiply
 from tpukernel.sim.interpreter.numerics.newton import reciprocal_root
 from tpukernel.sim.memory import Array, Memory
 
@@ -34,14 +35,20 @@ def _taylor(instruction: Special, memory: Memory) -> Array:
 
 
 def _exponent(instruction: Special, memory: Memory) -> Array:
-    bits = widen(memory.load(instruction.src)).view(np.uint32)
-    carried = np.where(bits >> np.uint32(31) == 0, bits + np.uint32(0x555555), bits & np.uint32(0x7FFFFFFF))
-    return (carried >> np.uint32(23)).astype(instruction.dst.dtype.numpy)
+    dtype = instruction.src.dtype
+    fraction_bits, carry = _ROUND_UP[dtype]
+    bits = memory.load(instruction.src).view(f"u{dtype.itemsize}").astype(np.int64)
+    sign = 1 << (dtype.bits - 1)
+    carried = np.where(bits < sign, bits + carry, bits - sign)
+    return (carried >> fraction_bits).astype(instruction.dst.dtype.numpy)
 
 
 def _rsqrt(instruction: Special, memory: Memory) -> Array:
     return reciprocal_root(cast("F32", memory.load(instruction.src)), instruction.iterations or 0)
 
+
+_ROUND_UP = {f32: (23, 0x555555), f16: (10, 0x2AA), bf16: (7, 0x54)}
+"""Bits of the fraction, and what carries into the exponent of a positive number when it is added to a fraction of 1/3 and above."""
 
 _FUNCTIONS: Mapping[SpecialOp, Callable[[Special, Memory], Array]] = {
     SpecialOp.TAYLOR: _taylor,

@@ -11,7 +11,7 @@ from tpukernel.dtypes import Dtype, bf16, f16, f32
 from tpukernel.isa.rounding import Rounding
 from tpukernel.sim.interpreter.numerics import ints
 from tpukernel.sim.interpreter.numerics.compare import is_float
-from tpukernel.sim.interpreter.numerics.floats import narrow, round_to, round_to_integer, widen
+from tpukernel.sim.interpreter.numerics.floats import exact, narrow, round_to, round_to_integer, widen
 from tpukernel.sim.memory import Array
 
 __all__ = ["cast", "float_to_int", "int_to_float"]
@@ -34,8 +34,7 @@ def cast(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
 
 def float_to_int(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
     """Rounded and saturated; NaN becomes 0. Denormals count."""
-    with np.errstate(invalid="ignore"):
-        wide = widen(values).astype(np.float64)
+    wide = exact(widen(values))
     low, high = dtype.limits
     nearest = np.clip(round_to_integer(np.clip(wide, low - 1, high + 1), rounding), low, high)
     return np.where(np.isnan(wide), 0, nearest).astype(np.int64).astype(dtype.numpy)
@@ -43,19 +42,18 @@ def float_to_int(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
 
 def int_to_float(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
     """Rounded once. A mode that rounds towards zero at a number too large for f16 gives the largest one, not infinity."""
-    exact = values.astype(np.float64)
+    wide = values.astype(np.float64)
     if dtype == f16:
-        low, high = _F16_LIMITS.get(rounding, (-np.inf, np.inf))
-        exact = np.clip(exact, low, high)
-    return round_to(exact, dtype, rounding)
+        wide = np.clip(wide, *_F16_LIMITS.get(rounding, (-np.inf, np.inf)))
+    return round_to(wide, dtype, rounding)
 
 
 def _to_whole(values: Array, dtype: Dtype, rounding: Rounding) -> Array:
+    wide = exact(widen(values))
     with np.errstate(invalid="ignore"):
-        exact = widen(values).astype(np.float64)
-        whole = narrow(np.copysign(round_to_integer(exact, rounding), exact).astype(np.float32), dtype)
+        whole = narrow(np.copysign(round_to_integer(wide, rounding), wide).astype(np.float32), dtype)
     unsigned = f"u{dtype.itemsize}"
-    return np.where(np.isnan(exact), values.view(unsigned), whole.view(unsigned)).view(dtype.numpy)
+    return np.where(np.isnan(wide), values.view(unsigned), whole.view(unsigned)).view(dtype.numpy)
 
 
 def _float_to_float(values: Array, dtype: Dtype, rounding: Rounding) -> Array:

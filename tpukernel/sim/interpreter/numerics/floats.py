@@ -23,6 +23,7 @@ __all__ = [
     "F32",
     "F64",
     "add",
+    "exact",
     "flush",
     "flush_any",
     "maximum",
@@ -63,6 +64,18 @@ def widen(values: Array) -> F32:
     return (values.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
+def exact(values: F32) -> F64:
+    """f32 numbers as float64, denormals included (the processor may be told to take these for zeros)."""
+    bits = values.view(np.uint32)
+    with np.errstate(invalid="ignore"):
+        wide = values.astype(np.float64)
+    denormal = (bits & _INFINITY) == 0
+    if not denormal.any():
+        return wide
+    magnitude = (bits & _MAGNITUDE).astype(np.float64) * 2.0**-149
+    return np.where(denormal, np.where(bits < _SIGN, magnitude, -magnitude), wide)
+
+
 def narrow(values: F32, dtype: Dtype, rounding: Rounding = Rounding.HALF_EVEN) -> Array:
     """f32 numbers rounded to f16, bf16 (or f32: as they are).
 
@@ -74,8 +87,7 @@ def narrow(values: F32, dtype: Dtype, rounding: Rounding = Rounding.HALF_EVEN) -
     values = flush(values)
     bits = values.view(np.uint32)
     if rounding is not Rounding.HALF_EVEN:
-        with np.errstate(invalid="ignore"):
-            found = round_to(values.astype(np.float64), dtype, rounding).view(np.uint16)
+        found = round_to(exact(values), dtype, rounding).view(np.uint16)
     elif dtype == f16:
         with np.errstate(all="ignore"):
             found = values.astype(np.float16).view(np.uint16)
@@ -210,14 +222,14 @@ def _subtract(a: F32, b: F32) -> F32:
 
 
 def _multiply(a: F32, b: F32) -> F32:
-    product = np.atleast_1d(np.multiply(a, b)) if a.ndim == b.ndim == 0 else np.multiply(a, b)
+    product = np.multiply(a, b)
     bits = product.view(np.uint32)
     tiny = (bits << np.uint32(1)) - np.uint32(1) < _SMALLEST_NORMAL << np.uint32(1)  # 0 < |product| <= 2**-126
     if tiny.any():
-        exact = np.multiply(a, b, dtype=np.float64)
-        bits = np.where(tiny & (np.abs(exact) < _LEAST_PRODUCT), bits & _SIGN, bits)
+        small = np.abs(np.multiply(a, b, dtype=np.float64)) < _LEAST_PRODUCT
+        bits = np.where(tiny & small, bits & _SIGN, bits)
         product = bits.view(np.float32)
-    return _with_nan(product.reshape(np.broadcast_shapes(a.shape, b.shape)), a, b)
+    return _with_nan(product, a, b)
 
 
 def _with_nan(result: F32, a: F32, b: F32) -> F32:
