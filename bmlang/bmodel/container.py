@@ -14,12 +14,11 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bmlang.bmodel.errors import HeaderError, MagicError, SizeLimitError
+from bmlang.bmodel.errors import BModelError, HeaderError, MagicError, SizeLimitError
 from bmlang.bmodel.fields import Binary, walk
 from bmlang.bmodel.files import save_atomically
 from bmlang.bmodel.reader import read_model
@@ -27,7 +26,7 @@ from bmlang.bmodel.schema import Model
 from bmlang.bmodel.section import ALIGNMENT, Section, align
 from bmlang.bmodel.writer import write_model
 
-__all__ = ["FORMAT_VERSION", "HEADER_BYTES", "MAGIC", "MAX_TABLE_BYTES", "BModel", "load", "timestamp"]
+__all__ = ["HEADER_BYTES", "MAGIC", "MAX_TABLE_BYTES", "BModel", "load"]
 
 MAGIC = 0xFF55AAEE
 HEADER_BYTES = 64
@@ -35,8 +34,6 @@ MAX_TABLE_BYTES = 1 << 28
 """Most bytes of the tables that are read."""
 MAP_FROM_BYTES = 1 << 26
 """A file of this size or more is mapped into memory instead of being read."""
-FORMAT_VERSION = "2.2"
-"""Version of the format, which begins the version text of every file."""
 
 _HEADER = struct.Struct("<IIIQ")
 _CUT = "the file was cut, or is no BModel"
@@ -50,12 +47,14 @@ class BModel:
         model: the root table.
         reserved: the reserved bytes of the header.
         trailing: what follows the binary section; the official tools ignore it.
+        section: the binary section of the file it was read from; empty for a new one.
         aligned: whether tables and binaries of the file it was read from lie on 4 KiB boundaries; always true for a new one.
     """
 
     model: Model
     reserved: bytes = field(default=bytes(HEADER_BYTES - _HEADER.size), repr=False)
     trailing: bytes | memoryview = field(default=b"", repr=False)
+    section: bytes | memoryview = field(default=b"", repr=False, compare=False)
     aligned: bool = field(default=True, compare=False)
 
     def chunks(self) -> Iterator[bytes | memoryview]:
@@ -86,20 +85,6 @@ class BModel:
         """
         save_atomically(Path(path), self.chunks())
 
-    def stamped(self, version: str | None = None) -> BModel:
-        """The same with the time of now (see `timestamp`), and with another version text if one is given."""
-        return replace(self, model=replace(self.model, time=timestamp(), version=version or self.model.version))
-
-
-def timestamp() -> str:
-    """The time as a BModel says it: the form of C's `ctime`, newline included.
-
-    The environment variable SOURCE_DATE_EPOCH (seconds since 1970) sets it, in UTC; otherwise it is the local time.
-    """
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = time.gmtime(int(epoch)) if epoch else time.localtime()
-    return time.asctime(moment) + "\n"
-
 
 def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> BModel:
     """Reads a BModel from a file or from its bytes. Nothing of it is executed, and everything is checked before it is used.
@@ -113,7 +98,17 @@ def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> BMo
         TableRangeError, RequiredFieldError, BinaryRangeError, BinaryOverlapError, SizeLimitError: it is damaged (see `read_model`).
         OSError: the file cannot be read.
     """
-    data = memoryview(bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else _contents(Path(source)))
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _read(memoryview(bytes(source)))
+    path = Path(source)
+    try:
+        return _read(memoryview(_contents(path)))
+    except BModelError as error:
+        error.where = f"{path}: {error.where}" if error.where else str(path)
+        raise
+
+
+def _read(data: memoryview) -> BModel:
     table_bytes, binary_bytes = _header(data)
     section_at = HEADER_BYTES + table_bytes
     tables, section = data[HEADER_BYTES:section_at], data[section_at : section_at + binary_bytes]
@@ -122,12 +117,13 @@ def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> BMo
         model,
         reserved=bytes(data[_HEADER.size : HEADER_BYTES]),
         trailing=data[section_at + binary_bytes :],
+        section=section,
         aligned=_aligned(model, section_at),
     )
 
 
 def _aligned(model: Model, section_at: int) -> bool:
-    starts: Iterable[int] = (binary.start or 0 for _, binary in walk(model, Binary))
+    starts: Iterable[int] = (binary.start or 0 for _, binary in walk(model, Binary) if binary.size)
     return not any(place % ALIGNMENT for place in (section_at, *starts))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bmlang.bmodel.fields import Binary, walk
@@ -46,24 +47,25 @@ class Section:
         So a file that was read and is written again has its binaries where they were. An empty one stays where it is if it can.
         """
         found = [binary for _, binary in walk(model, Binary)]
-        order = sorted(range(len(found)), key=lambda k: (found[k].start is None, found[k].start or 0, k))
-        stored = _Stored([len(binary.data) for binary in found])
+        full = [binary for binary in found if binary.size]
+        full.sort(key=lambda binary: (binary.start is None, binary.start or 0))
+        stored = _Stored(binary.size for binary in full)
         places: dict[int, tuple[int, int]] = {}
         parts: list[tuple[int, bytes | memoryview]] = []
         end = 0
-        for k in order:
-            binary = found[k]
-            if id(binary) in places:
-                continue
-            start = stored.find(binary) if binary.size else end
+        for binary in full:
+            start = stored.find(binary)
             if start is None:
                 start = end
                 parts.append((start, binary.data))
                 end = align(start + binary.size)
                 stored.add(binary, start)
             places[id(binary)] = (start, binary.size)
-        kept = {id(one): (one.start, 0) for one in found if not one.size and one.start is not None and one.start <= end}
-        return cls(places | kept, parts, end)
+        for binary in found:
+            if not binary.size:
+                kept = binary.start is not None and binary.start <= end
+                places[id(binary)] = (binary.start or 0 if kept else 0, 0)
+        return cls(places, parts, end)
 
     def chunks(self) -> Iterator[bytes | memoryview]:
         """The bytes of the section, in pieces."""
@@ -78,8 +80,8 @@ class Section:
 class _Stored:
     """Finds equal binaries; only where there is another one of the same size does it look at the bytes."""
 
-    def __init__(self, sizes: list[int]) -> None:
-        self._several = {size for size in set(sizes) if sizes.count(size) > 1} if len(sizes) < 1000 else set(sizes)
+    def __init__(self, sizes: Iterable[int]) -> None:
+        self._several = {size for size, count in Counter(sizes).items() if count > 1}
         self._starts: dict[tuple[int, bytes], int] = {}
 
     def find(self, binary: Binary) -> int | None:

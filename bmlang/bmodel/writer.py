@@ -11,7 +11,7 @@ from bmlang.bmodel.errors import FieldRangeError, RequiredFieldError, UnknownFie
 from bmlang.bmodel.fields import BINARY_BYTES, SCALARS, Binary, FieldPlan, Struct, Table, plan_of
 from bmlang.bmodel.schema import Model
 
-__all__ = ["Places", "write_model"]
+__all__ = ["Places", "refuse_unknown", "write_model"]
 
 Places = Mapping[int, tuple[int, int]]
 """Start and size in the binary section by the identity (`id`) of the `Binary`."""
@@ -56,6 +56,20 @@ def write_model(model: Model, places: Places) -> bytes:
     return bytes(builder.Output())
 
 
+def refuse_unknown(table: Table, path: str) -> None:
+    """Refuses a table that has fields of a newer schema.
+
+    Raises:
+        UnknownFieldError: it has some.
+    """
+    if table.unknown:
+        numbers = ", ".join(f"{one.id} (offset {one.offset})" for one in table.unknown)
+        raise UnknownFieldError(
+            f"{path}: the file has fields of {type(table).__name__} that this version does not know: {numbers}",
+            help="they would be lost: use the tool that wrote the file, or a newer version of this package",
+        )
+
+
 @dataclass
 class _Writer:
     builder: Builder
@@ -68,12 +82,7 @@ class _Writer:
     def table(self, table: Table) -> int:
         """Writes a table, what it refers to first; returns its place."""
         plan = plan_of(type(table))
-        if table.unknown:
-            numbers = ", ".join(f"{one.id} (offset {one.offset})" for one in table.unknown)
-            raise UnknownFieldError(
-                f"{self._where()}: the file has fields of {plan.name} that this version does not know: {numbers}",
-                help="they would be lost: use the tool that wrote the file, or a newer version of this package",
-            )
+        refuse_unknown(table, self._where())
         ready: list[tuple[FieldPlan, object]] = []
         for one in plan.fields:
             self.path.append(one.name)

@@ -15,6 +15,7 @@ from tpukernel.errors import TpuError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.listing import line
 from tpukernel.isa.program import Program
+from tpukernel.isa.sources import CommandStreams, read_streams
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage]
@@ -32,8 +33,14 @@ class StreamFileError(TpuError, code="CLI101"):
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = subparsers.add_parser(
-        "disasm", help="show command streams as text", description="Show raw command streams, one line a command."
+        "disasm",
+        help="show command streams as text",
+        description="Show the command streams of a file (a BModel), or raw streams, one line a command.",
     )
+    parser.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="file with command streams, whose format a reader is registered for"
+    )
+    parser.add_argument("--group", metavar="TEXT", help="of FILE, only the command groups whose title contains TEXT")
     parser.add_argument("--tiu", type=Path, metavar="FILE", help="stream of the TIU")
     parser.add_argument("--gdma", type=Path, metavar="FILE", help="stream of the GDMA")
     parser.add_argument("--chip", default="BM1684X", help="chip the streams are for (default: %(default)s)")
@@ -43,18 +50,46 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> str:
-    if arguments.tiu is None and arguments.gdma is None:
-        arguments.parser.error("give --tiu FILE, --gdma FILE or both")
+    raw = [path for path in (arguments.tiu, arguments.gdma) if path is not None]
+    if bool(raw) == bool(arguments.file):
+        arguments.parser.error("give FILE, or --tiu FILE, --gdma FILE or both")
+    if arguments.file:
+        return _file(arguments.file, arguments.group or "", check=arguments.check, as_json=arguments.json)
     chip = chip_of(arguments.chip)
     program = Program.from_streams(chip, tiu=_stream(arguments.tiu), gdma=_stream(arguments.gdma))
-    both = arguments.tiu is not None and arguments.gdma is not None
-    instructions = list(program) if both else [*program.groups[0].tiu, *program.groups[0].gdma]
-    if arguments.check:
-        for instruction in instructions:
-            instruction.check(chip)
+    instructions = _instructions(program, both=len(raw) == 2, check=arguments.check)
     if arguments.json:
         return json.dumps([_plain(instruction) for instruction in instructions], indent=1)
-    return "\n".join([*_lines(instructions, chip), _summary(program)])
+    return _text(program, instructions)
+
+
+def _file(path: Path, wanted: str, *, check: bool, as_json: bool) -> str:
+    """The command groups of a file."""
+    found: list[tuple[CommandStreams, Program, list[Instruction]]] = []
+    for group in read_streams(path):
+        if wanted in group.title:
+            program = Program.from_streams(group.chip, tiu=group.tiu, gdma=group.gdma)
+            found.append((group, program, _instructions(program, both=True, check=check)))
+    if as_json:
+        groups = [
+            {"title": group.title, "chip": group.chip, "commands": [_plain(instruction) for instruction in instructions]}
+            for group, _, instructions in found
+        ]
+        return json.dumps(groups, indent=1)
+    return "\n\n".join(f"# {group.title}\n{_text(program, instructions)}" for group, program, instructions in found)
+
+
+def _instructions(program: Program, *, both: bool, check: bool) -> list[Instruction]:
+    """The commands in an order that their numbers allow; of one engine alone, in the order of its stream."""
+    instructions = list(program) if both else [*program.groups[0].tiu, *program.groups[0].gdma]
+    if check:
+        for instruction in instructions:
+            instruction.check(program.chip)
+    return instructions
+
+
+def _text(program: Program, instructions: list[Instruction]) -> str:
+    return "\n".join([*_lines(instructions, program.chip), _summary(program)])
 
 
 def _stream(path: Path | None) -> bytes:

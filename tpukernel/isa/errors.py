@@ -1,6 +1,7 @@
 """Errors of the instruction layer: streams that cannot be read, values that cannot be encoded, instructions that the chip forbids.
 
-Codes: ISA101-109 reading a stream, ISA110-119 encoding, ISA120-139 legality of one instruction, ISA140-149 programs.
+Codes: ISA101-109 reading a stream, ISA110-119 encoding, ISA120-139 legality of one instruction, ISA140-149 programs,
+ISA150 files with streams.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = [
     "OperandShapeError",
     "ParallelSectionError",
     "StreamError",
+    "StreamSourceError",
     "SystemRangeError",
     "TrailingBytesError",
     "TruncatedStreamError",
@@ -151,3 +153,7 @@ class DeadlockError(IsaError, code="ISA141"):
 
 class ParallelSectionError(IsaError, code="ISA142"):
     """A parallel section was opened inside another one, or something was done in it that needs the engines in order."""
+
+
+class StreamSourceError(IsaError, code="ISA150"):
+    """A file was given for its command streams, and no registered reader knows its format."""

@@ -1,0 +1,1 @@
+"""Command line tools: parsing of arguments and printing only."""

@@ -1,0 +1,63 @@
+"""Files that hold command streams. Who knows a file format registers a reader for it; nothing here knows any format.
+
+A reader is an entry point of the group `tpukernel.streams`, a function that takes the path of a file:
+
+    [project.entry-points."tpukernel.streams"]
+    bmodel = "bmlang.bmodel.streams:read_streams"
+
+It returns the streams, or None when the file is of another format. Errors of a file that is of its format it raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import cast
+
+from tpukernel.isa.errors import StreamSourceError
+
+__all__ = ["GROUP", "CommandStreams", "StreamReader", "read_streams"]
+
+GROUP = "tpukernel.streams"
+"""Group of the entry points."""
+
+
+@dataclass(frozen=True)
+class CommandStreams:
+    """The streams of one command group.
+
+    Attributes:
+        title: where in its file it is, for example `net 'add', stage 0, subnet 0, group 0`.
+        chip: name of the chip.
+        tiu, gdma: the streams.
+    """
+
+    title: str
+    chip: str
+    tiu: bytes
+    gdma: bytes
+
+
+StreamReader = Callable[[Path], Iterable[CommandStreams] | None]
+"""What an entry point of the group is."""
+
+
+def read_streams(path: Path) -> list[CommandStreams]:
+    """The command streams of a file, read by whoever knows its format.
+
+    Raises:
+        StreamSourceError: nobody knows the format.
+        TpuError: the file is damaged; which error, the reader decides.
+        OSError: the file cannot be read.
+    """
+    readers = {entry.name: entry for entry in entry_points(group=GROUP)}
+    for name in sorted(readers):
+        found = cast("StreamReader", readers[name].load())(path)
+        if found is not None:
+            return list(found)
+    known = ", ".join(sorted(readers)) or "none"
+    raise StreamSourceError(
+        f"no reader knows the format of {path}", help=f"registered formats: {known}; raw streams go to --tiu and --gdma"
+    )
