@@ -112,6 +112,7 @@ def test_integer_constants_come_back(shift: int, multiplier: int, offset: int, r
         unsigned,
         unsigned.replace(dst=LocalTensor(0, SHAPE, i16), offset=Constant(offset, i16)),
         unsigned.replace(op=QuantOp.DEQUANT_INT, src=LocalTensor(0x1000, SHAPE, i8), offset=Constant(offset, i16)),
+        unsigned.replace(op=QuantOp.DEQUANT_INT, src=LocalTensor(0x1000, SHAPE, u8)),
     ):
         assert not instruction.problems(BM1684X)
         [again] = decode(BM1684X, "tiu", encode(BM1684X, [instruction]))

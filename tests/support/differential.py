@@ -162,7 +162,10 @@ def _windows(memory: Memory, instruction: Instruction) -> Iterator[Window]:
         space, placement = memory.place(use.value)
         if isinstance(use.value, LocalTensor) and space == "lmem":
             start = use.value.address % CHIP.lane_bytes
-            low, high = min(low, start), max(high, start + lane_bytes_needed(CHIP, use.value))
+            end = start + lane_bytes_needed(CHIP, use.value)
+            if end > CHIP.lane_bytes:  # a stretch of DMA_general that goes on in the next lane
+                start, end = 0, CHIP.lane_bytes
+            low, high = min(low, start), max(high, end)
         elif space == "lmem":  # system addresses of local memory: whole lanes
             low, high = 0, CHIP.lane_bytes
         elif space != "static":
