@@ -87,15 +87,13 @@ class _Reader:
         self.bytes_left -= bytes
         self.tables_left -= tables
         self.elements_left -= elements
-        for name, left, limit in (
-            ("tables", self.tables_left, MAX_TABLES),
-            ("elements of vectors", self.elements_left, MAX_ELEMENTS),
-            ("bytes, for tables are used again and again,", self.bytes_left, SHARING * len(self.tables)),
+        for left, message in (
+            (self.tables_left, f"there are more than {MAX_TABLES} tables"),
+            (self.elements_left, f"there are more than {MAX_ELEMENTS} elements of vectors"),
+            (self.bytes_left, f"the {len(self.tables)} bytes of tables are used again and again"),
         ):
             if left < 0:
-                raise SizeLimitError(
-                    f"the tables say more than {limit} {name} in all", field=self._where(), offset=self.tables_at + position, help=_BROKEN
-                )
+                raise SizeLimitError(message, field=self._where(), offset=self.tables_at + position, help=_BROKEN)
 
     # ------------------------------------------------------------------ tables
 

@@ -27,7 +27,8 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
         (("fly",), "fly"),
         (("disasm",), "give --tiu FILE, --gdma FILE or both"),
         (("disasm", "--tiu"), "--tiu"),
-        (("disasm", "stream.bin"), "stream.bin"),
+        (("disasm", "one.bmodel", "two.bmodel"), "two.bmodel"),
+        (("disasm", "one.bmodel", "--tiu", "stream.bin"), "or a FILE that has both"),
         (("chips", "--yaml"), "--yaml"),
     ],
 )

@@ -52,7 +52,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(arguments: argparse.Namespace) -> str:
     raw = [path for path in (arguments.tiu, arguments.gdma) if path is not None]
     if bool(raw) == bool(arguments.file):
-        arguments.parser.error("give FILE, or --tiu FILE, --gdma FILE or both")
+        arguments.parser.error("give --tiu FILE, --gdma FILE or both, or a FILE that has both")
     if arguments.file:
         return _file(arguments.file, arguments.group or "", check=arguments.check, as_json=arguments.json)
     chip = chip_of(arguments.chip)
