@@ -56,7 +56,7 @@ def shift(values: Wide, amount: Array | int, rounding: Rounding = Rounding.HALF_
             the official model. Broadcasts with `values`.
         rounding: of bits shifted out.
     """
-    amounts = np.asarray(amount).astype(np.int64)
+    amounts = np.atleast_1d(amount).astype(np.int64)
     if not amounts.any():
         return values
     left = np.left_shift(values, _left(amounts, values))
@@ -68,7 +68,7 @@ def shift(values: Wide, amount: Array | int, rounding: Rounding = Rounding.HALF_
 def shift_saturated(values: Wide, amount: Array | int, rounding: Rounding, dtype: Dtype) -> Array:
     """Numbers times 2**amount, rounded and saturated; exact also where the shifted number has more than 64 bits."""
     low, high = (0, dtype.limits[1]) if values.dtype == np.uint64 else dtype.limits
-    left = _left(np.asarray(amount).astype(np.int64), values)
+    left = _left(np.atleast_1d(amount).astype(np.int64), values)
     if not left.any():
         return saturate(shift(values, amount, rounding), dtype)
     # A number beyond the limit shifted back lies beyond the limit once it is shifted.
