@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from tpukernel.chips.tensors import Constant, Dim4, LocalTensor
-from tpukernel.dtypes import Dtype
+from tpukernel.dtypes import Dtype, bf16
 from tpukernel.isa.arith_op import ArithOp
 from tpukernel.isa.rounding import Rounding
 from tpukernel.sim.interpreter.numerics import compare, floats, ints, newton
@@ -110,7 +110,10 @@ def _magnitude(values: Array) -> Array:
 
 
 def _absolute_difference(given: Operands) -> Array:
-    return np.where(compare.greater(given.a, given.b), floats.subtract(given.a, given.b), floats.subtract(given.b, given.a))
+    one, other = floats.subtract(given.a, given.b), floats.subtract(given.b, given.a)
+    # Which one it is shows in the sign of flushed differences and in NaN. The model looks at the difference, of bf16 at the operands.
+    first = compare.greater(given.a, given.b) if given.dst == bf16 else compare.greater(one, np.zeros_like(one))
+    return np.where(first, one, other)
 
 
 def _divide(given: Operands) -> Array:
