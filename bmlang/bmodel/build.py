@@ -36,7 +36,7 @@ def new_bmodel(chip: str, nets: Iterable[Net]) -> BModel:
 
 def stamped(model: Model) -> Model:
     """The model with the time of now, the version of this package, and the size of its largest area of intermediate tensors."""
-    sizes = [stage.ctx_size for net in model.net for stage in net.parameter or ()]
+    sizes = [stage.ctx_size for net in model.net for stage in net.stages]
     return replace(model, type="B", version=version_text(), time=timestamp(), neuron_size=max(sizes, default=0))
 
 

@@ -103,7 +103,7 @@ def _error(source: Source, message: str) -> CoefficientError:
 
 
 def _part(source: Source) -> _Part:
-    stages = [(net, stage) for net in source.model.net for stage in net.parameter or ()]
+    stages = [(net, stage) for net in source.model.net for stage in net.stages]
     if source.model.chip != CHIP:
         raise _error(source, f"the commands of {source.model.chip} cannot be moved to other addresses, only those of {CHIP}")
     coeffs = [stage.coeff_mem for _, stage in stages if stage.coeff_mem and stage.coeff_mem.binary_coeff and stage.coeff_mem.location]
@@ -139,7 +139,7 @@ def _add_dynamic(joined: _Joined, part: _Part) -> int:
 
 def _moved(part: _Part, coeff: CoeffMem, dynamic_start: int) -> Source:
     def net(old: Net) -> Net:
-        stages = tuple(_stage(part, stage, coeff, dynamic_start) for stage in old.parameter or ())
+        stages = tuple(_stage(part, stage, coeff, dynamic_start) for stage in old.stages)
         return replace(old, parameter=stages)
 
     model = replace(part.source.model, net=tuple(map(net, part.source.model.net)))

@@ -105,7 +105,7 @@ def extract(bmodel: BModel) -> Iterator[tuple[int, int, BModel]]:
     Everything that belongs to it is kept: address mode, cascade, kernel module, libraries, number of devices.
     """
     for k, net in enumerate(bmodel.model.net):
-        for j, stage in enumerate(net.parameter or ()):
+        for j, stage in enumerate(net.stages):
             single = replace(bmodel.model, net=(replace(net, parameter=(stage,)),))
             yield k, j, BModel(stamped(single))
 
@@ -117,7 +117,7 @@ def _add(nets: dict[str, _Net], net: Net, origin: str) -> Iterator[tuple[int, in
     """Adds the stages of a net; yields their (net, stage) numbers."""
     known = nets.setdefault(net.name, _Net(net))
     number = list(nets).index(net.name)
-    for stage in net.parameter or ():
+    for stage in net.stages:
         for other, other_origin in zip(known.stages, known.origins, strict=True):
             _check_stages(_Pair(net.name, (known.net, other, other_origin), (net, stage, origin)))
         known.stages.append(stage)
@@ -152,7 +152,7 @@ _EQUAL: Final[tuple[tuple[str, Callable[[Net, NetParameter], object]], ...]] = (
     ("the inputs (name, type, scale, zero point, number of shapes)", _tensors("input_tensor")),
     ("the sizes that may vary (n_dynamic, h_w_dynamic)", lambda net, stage: (stage.n_dynamic, stage.h_w_dynamic)),
     ("the names of the outputs", _tensors("output_tensor")),
-    ("one or several subnets", lambda net, stage: "several" if len(stage.sub_net or ()) > 1 else "one"),
+    ("one or several subnets", lambda net, stage: "several" if len(stage.subnets) > 1 else "one"),
 )
 """What stages of one net must have in common."""
 

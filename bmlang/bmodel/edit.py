@@ -118,7 +118,7 @@ def _weight(model: Model, name: str, offset: int, which: str) -> tuple[CoeffMem,
     if net is None:
         names = ", ".join(repr(net.name) for net in model.net) or "none"
         raise WeightMissingError(f"the {which} has no net {name!r}", help=f"its nets are {names}")
-    coeff = next(stage.coeff_mem for stage in net.parameter or ())
+    coeff = next(stage.coeff_mem for stage in net.stages)
     places = (coeff.location or ()) if coeff else ()
     for place in places:
         if coeff is not None and place.offset == offset and 0 < place.size <= len(_data(coeff)) - offset:

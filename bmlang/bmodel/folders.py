@@ -43,7 +43,7 @@ def combine_folders(paths: Sequence[Path], combiner: Callable[[Sequence[Source]]
     combined = combiner(sources)
     pieces: dict[tuple[int, int], tuple[bytes, bytes]] = {}
     for path, source, places in zip(paths, sources, combined.places, strict=True):
-        stages = [stage for net in source.model.net for stage in net.parameter or ()]
+        stages = [stage for net in source.model.net for stage in net.stages]
         inputs = _cut(path / INPUTS, stages, lambda stage: stage.input_tensor)
         outputs = _cut(path / OUTPUTS, stages, lambda stage: stage.output_tensor)
         pieces |= dict(zip(places, zip(inputs, outputs, strict=True), strict=True))

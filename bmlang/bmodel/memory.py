@@ -53,7 +53,7 @@ class Memory:
 
 def memory_of(model: Model) -> Memory:
     """Memory figures of a model."""
-    stages = [stage for net in model.net for stage in net.parameter or ()]
+    stages = [stage for net in model.net for stage in net.stages]
     weight, host_weight = _weights(stages), _host_weights(stages)
     commands = (binary.size for stage in stages for group in stage.cmd_group or () for binary in _streams(group))
     copies = 2 if model.chip in LOADED_TWICE else 1
@@ -61,7 +61,7 @@ def memory_of(model: Model) -> Memory:
     loaded = max(2 * kernel, copies * max(commands, default=0))
     return Memory(
         weight=weight,
-        instruct=sum(_instructions(subnet, model.chip) for stage in stages for subnet in stage.sub_net or ()),
+        instruct=sum(_instructions(subnet, model.chip) for stage in stages for subnet in stage.subnets),
         neuron=_neuron(model),
         io_buffer=max((_converted(tensor) for stage in stages for tensor in (*stage.input_tensor, *stage.output_tensor)), default=0),
         host_weight=host_weight,
@@ -77,7 +77,7 @@ def _weights(stages: Iterable[NetParameter]) -> int:
 
 
 def _host_weights(stages: Iterable[NetParameter]) -> int:
-    subnets = [subnet for stage in stages for subnet in stage.sub_net or () if subnet.subnet_mode == CPU]
+    subnets = [subnet for stage in stages for subnet in stage.subnets if subnet.subnet_mode == CPU]
     consts = [const for subnet in subnets for param in subnet.cpu_param or () for const in param.cpu_const or ()]
     return _distinct((const.check_code, const.const_data) for const in consts)
 
@@ -94,9 +94,9 @@ def _neuron(model: Model) -> int:
     """Nets of one subnet share the largest area; a net of several subnets has its own."""
     own, shared = 0, 0
     for net in model.net:
-        stages = net.parameter or ()
+        stages = net.stages
         largest = max((stage.ctx_size for stage in stages), default=0)
-        if any(len(stage.sub_net or ()) > 1 for stage in stages):
+        if any(len(stage.subnets) > 1 for stage in stages):
             own += largest
         else:
             shared = max(shared, largest)

@@ -73,7 +73,7 @@ class _Reader:
 
     def _number(self, code: str, position: int) -> int:
         size = struct.calcsize("<" + code)
-        if position < 0 or position + size > len(self.tables):
+        if position + size > len(self.tables):
             raise self._out(f"{size} bytes at {position} leave the tables of {len(self.tables)} bytes", position)
         return int(struct.unpack_from("<" + code, self.tables, position)[0])
 
@@ -99,6 +99,8 @@ class _Reader:
 
     def _table(self, plan: TablePlan, position: int) -> Table:
         vtable = position - self._number("i", position)
+        if not 0 <= vtable <= len(self.tables) - 4:
+            raise self._out(f"the field list at {vtable} is not in the tables of {len(self.tables)} bytes", position)
         vtable_bytes, table_bytes = self._number("H", vtable), self._number("H", vtable + 2)
         if vtable_bytes < 4 or vtable_bytes % 2 or vtable + vtable_bytes > len(self.tables):
             raise self._out(f"the field list of {vtable_bytes} bytes leaves the tables of {len(self.tables)} bytes", vtable)
@@ -181,7 +183,7 @@ class _Reader:
     # ------------------------------------------------------------------ binaries
 
     def _binary(self, start: int, size: int, position: int) -> Binary:
-        if start + size > len(self.section) and (size or start > len(self.section)):
+        if start + size > len(self.section):
             raise BinaryRangeError(
                 f"[start {start}, size {size}] leaves the binary section of {len(self.section)} bytes",
                 field=self._where(),

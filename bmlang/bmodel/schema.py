@@ -280,6 +280,11 @@ class NetParameter(Table):
     dynamic_coeff_offset: Annotated[int, Field(21, "uint64")] = 0
     dynamic_combined_coeff_offset: Annotated[int, Field(22, "uint64")] = 0
 
+    @property
+    def subnets(self) -> tuple[SubNet, ...]:
+        """`sub_net`, empty where it is absent."""
+        return self.sub_net or ()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cascade(Table):
@@ -304,6 +309,11 @@ class Net(Table):
     parameter: Annotated[tuple[NetParameter, ...] | None, Field(3, "[table]")] = None
     cascade: Annotated[Cascade | None, Field(4, "table")] = None
     addr_mode: Annotated[int, Field(5, "int32")] = 0
+
+    @property
+    def stages(self) -> tuple[NetParameter, ...]:
+        """`parameter`, empty where it is absent."""
+        return self.parameter or ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bmlang.bmodel.container import MAGIC, load
 from bmlang.bmodel.memory import command_groups
 from bmlang.bmodel.schema import CmdGroup, Model, Net, NetParameter
-from tpukernel.isa.sources import CommandStreams
+
+if TYPE_CHECKING:
+    from tpukernel.isa.sources import CommandStreams
 
 __all__ = ["GroupPlace", "groups_of", "read_streams"]
 
@@ -34,8 +37,8 @@ class GroupPlace:
 def groups_of(model: Model) -> Iterator[GroupPlace]:
     """The command groups of all subnets, in order. The copies that a stage lists are left out."""
     for net in model.net:
-        for stage_number, stage in enumerate(net.parameter or ()):
-            for k, subnet in enumerate(stage.sub_net or ()):
+        for stage_number, stage in enumerate(net.stages):
+            for k, subnet in enumerate(stage.subnets):
                 for number, group in enumerate(command_groups(subnet)):
                     yield GroupPlace(net, stage_number, stage, k, number, group)
 
@@ -47,6 +50,8 @@ def read_streams(path: Path) -> list[CommandStreams] | None:
         FormatError: it is damaged.
         OSError: it cannot be read.
     """
+    from tpukernel.isa.sources import CommandStreams
+
     with path.open("rb") as file:
         if file.read(4) != MAGIC.to_bytes(4, "little"):
             return None

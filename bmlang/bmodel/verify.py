@@ -69,12 +69,12 @@ def _structure(bmodel: BModel) -> Iterator[BModelError]:
     for net in model.net:
         if not net.parameter:
             yield _wrong(f"net {net.name!r}", "it has no stages")
-        for k, stage in enumerate(net.parameter or ()):
+        for k, stage in enumerate(net.stages):
             yield from _stage(stage, f"net {net.name!r}, stage {k}")
 
 
 def _stage(stage: NetParameter, where: str) -> Iterator[BModelError]:
-    subnets = stage.sub_net or ()
+    subnets = stage.subnets
     if not subnets:
         yield _wrong(where, "it has no subnet, without which the official runtime crashes")
     for k, subnet in enumerate(subnets):
@@ -133,7 +133,7 @@ def _code(code: bytes | None, data: bytes | memoryview, where: str) -> Iterator[
 
 def _stages(model: Model) -> Iterator[tuple[Net, int, NetParameter]]:
     for net in model.net:
-        for number, stage in enumerate(net.parameter or ()):
+        for number, stage in enumerate(net.stages):
             yield net, number, stage
 
 

@@ -78,8 +78,8 @@ class _Newest:
 
     def stage(self, number: int, stage: NetParameter) -> Iterator[str]:
         yield f"stage {number}, core num: {stage.core_num or 1}"
-        if len(stage.sub_net or ()) > 1:
-            yield f"subnet number: {len(stage.sub_net or ())}"
+        if len(stage.subnets) > 1:
+            yield f"subnet number: {len(stage.subnets)}"
 
     def cascades(self, model: Model) -> Iterator[str]:
         for name, tensors in _cascades(model).items():
@@ -121,7 +121,7 @@ class _Legacy(_Newest):
 
     def stage(self, number: int, stage: NetParameter) -> Iterator[str]:
         yield f"stage {number}:"
-        yield f"subnet number: {len(stage.sub_net or ())}"
+        yield f"subnet number: {len(stage.subnets)}"
 
     def memory(self, memory: Memory) -> Iterator[str]:
         yield from self.sizes(memory, "coeff", buffer=True)
@@ -181,7 +181,7 @@ def _module_data(module: KernelModule | CpuopModule | None) -> dict[str, object]
 
 
 def _net_data(net: Net) -> dict[str, object]:
-    stages = net.parameter or ()
+    stages = net.stages
     cascade = net.cascade
     return {
         "name": net.name,
@@ -195,7 +195,7 @@ def _net_data(net: Net) -> dict[str, object]:
 def _stage_data(stage: NetParameter) -> dict[str, object]:
     return {
         "cores": stage.core_num or 1,
-        "subnets": len(stage.sub_net or ()),
+        "subnets": len(stage.subnets),
         "inputs": [_tensor_data(tensor) for tensor in stage.input_tensor],
         "outputs": [_tensor_data(tensor) for tensor in stage.output_tensor],
     }

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from bmlang.bmodel import load
 from bmlang.bmodel.diff import differences
-from bmlang.bmodel.verify import verify
 from bmlang.cli.model_info import info_data, info_text
 from bmlang.cli.model_print import print_data, print_text
 from bmlang.cli.output import json_text, printable
@@ -37,7 +36,7 @@ def print_tables(arguments: Sequence[str], options: Options) -> int:
 def weight(arguments: Sequence[str], _: Options) -> int:
     """`--weight`: where the weights of the operators lie in the coefficients of each stage."""
     for k, net in enumerate(load(arguments[0]).model.net):
-        for j, stage in enumerate(net.parameter or ()):
+        for j, stage in enumerate(net.stages):
             places = (stage.coeff_mem.location or ()) if stage.coeff_mem else ()
             if places:
                 print(f'net {k} : "{printable(net.name)}", stage:{j}')
@@ -56,6 +55,8 @@ def chip(arguments: Sequence[str], _: Options) -> int:
 
 def verify_file(arguments: Sequence[str], options: Options) -> int:
     """`verify`: exit code 1 when something is wrong."""
+    from bmlang.bmodel.verify import verify  # brings the instructions of the chips along
+
     report = verify(load(arguments[0]))
     if "--json" in options:
         findings = [{"code": found.code, "message": found.message, "where": found.where, "help": found.help} for found in report.findings]
