@@ -13,6 +13,7 @@ from tpukernel.dtypes import f32, i8, i16, i32, u8, u16, u32
 from tpukernel.isa import Quant, QuantOp, Rounding, decode, encode
 from tpukernel.isa.errors import (
     AlignmentError,
+    AttributeRangeError,
     FieldRangeError,
     LaneMismatchError,
     OperandDtypeError,
@@ -67,6 +68,7 @@ BREACHES = [
     Breach(INT.replace(scale=Constant.of(1, f32)), "operands", OperandKindError, "scale"),
     Breach(TABLE.replace(multiplier=Constant(1, i32)), "operands", OperandKindError, "multiplier"),
     Breach(FP.replace(src_rounding=None), "operands", OperandKindError, "src_rounding"),
+    Breach(FP.replace(rounding=Rounding.HALF_UP), "rounding", AttributeRangeError, "rounding"),
     Breach(INT.replace(dst=LocalTensor(4, SHAPE, i8)), "placement", AlignmentError, "dst"),
     Breach(INT.replace(dst=LocalTensor(0, (0, 5, 3, 7), i8)), "placement", OperandShapeError, "dst"),
     Breach(TABLE.replace(table=TABLE_AT_4), "placement", AlignmentError, "table"),

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, cast
 
-from tpukernel.chips.chip import Engine
+from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.tensors import Constant, Dim4, LocalTensor
 from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16
-from tpukernel.isa.errors import OperandDtypeError, OperandKindError
+from tpukernel.isa.errors import AttributeRangeError, OperandDtypeError, OperandKindError
 from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rounding import Rounding
-from tpukernel.isa.rules import Rule, dtypes_by_op, operands_by_op, placement, same_lane
+from tpukernel.isa.rules import Rule, dtypes_by_op, operands_by_op, placement, rule, same_lane
 from tpukernel.isa.spec import DtypeCode, OperandField, Spec, attribute, local, optional_local
 
 __all__ = ["Quant", "QuantOp"]
@@ -171,6 +171,13 @@ def _allowed(instruction: Instruction) -> Iterator[tuple[str, tuple[Dtype, ...]]
         yield "src", (i8, u8, i16, u16)
 
 
+def _unknown_rounding(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
+    rounding = instruction.value_of("rounding")
+    if _op(instruction) is _FP and rounding in (Rounding.HALF_UP, Rounding.HALF_DOWN):
+        modes = ", ".join(mode.name for mode in Rounding if mode < Rounding.HALF_UP)
+        yield "rounding", f"{instruction.title} cannot round {Rounding(rounding).name}", f"use {modes}"
+
+
 _BY_OP = {
     "scale": _SCALE,
     "multiplier": _MULTIPLIER,
@@ -194,10 +201,10 @@ class Quant(Instruction):
         table: constants of each channel, instead of `scale`, `multiplier`, `shift` and `offset`; EU-aligned. REQUANT_FP:
             (1, c, 1, 2) of f32: scale, offset. REQUANT_INT: (1, c, 1, 3) of i32: multiplier, shift, offset. DEQUANT_FP: (1, c, 1, 2) of
             i32: offset, the bits of the f32 scale. DEQUANT_INT: (1, c, 1, 3) of i32: offset, multiplier, shift. Only
-            the low bits of a shift (8) and of an offset (16) count, as where they are attributes.
+            the low bits of a shift (8) and of an offset (16) count.
         scale: f32; operations with floating-point constants.
         multiplier: i32; operations with integer constants.
-        shift: to the left, negative to the right; -128 to 127.
+        shift: to the left, of which the lowest 6 bits count, or negative: to the right, by 63 at most. 8 bits, for DEQUANT_INT 16.
         offset: f32 for REQUANT_FP; else 16 bits, signed like the result of REQUANT_INT and like `src` of the dequantisations.
         rounding: of the result.
         src_rounding: of the conversion of `src` to f32; REQUANT_FP only.
@@ -207,6 +214,7 @@ class Quant(Instruction):
     family: ClassVar[str] = "quant"
     engine: ClassVar[Engine] = "tiu"
     fixed: ClassVar[Mapping[str, int]] = {"cmd_short": 1, "cmd_id_en": 1, "tsk_typ": 4}
+    in_place: ClassVar[bool] = True
 
     op: QuantOp = attribute("tsk_eu_typ", QuantOp)
     dst: LocalTensor = local("res0", DtypeCode("res0_prec", "opd2_sign"), _SHAPE, direction="out")
@@ -228,6 +236,12 @@ class Quant(Instruction):
             _allowed,
         ),
         operands_by_op("The constants are those of the operation; with a table there are none.", tuple(_BY_OP), _wanted),
+        rule(
+            "rounding",
+            "REQUANT_FP does not round HALF_UP or HALF_DOWN (`src_rounding` may be any).",
+            AttributeRangeError,
+            _unknown_rounding,
+        ),
         placement,
         same_lane,
     )

@@ -20,6 +20,8 @@ from tpukernel.sim.memory import Array, Memory
 
 __all__ = ["execute"]
 
+_HALFWAY = 1 << 62
+
 
 def execute(instruction: Quant, memory: Memory) -> None:
     """Compute with the constants of the command, or with those of each channel."""
@@ -37,9 +39,10 @@ def _requant_fp(instruction: Quant, memory: Memory, src: Array) -> Array:
 
 def _requant_int(instruction: Quant, memory: Memory, src: Array) -> Array:
     dst = instruction.dst.dtype
-    multiplier, shift, offset = _constants(instruction, memory, multiplier=i32, shift=i8, offset=_offset_of(dst))
-    shifted = ints.shift(ints.multiply(src, multiplier), shift, instruction.rounding)
-    return ints.saturate(shifted + ints.exact(offset), dst)
+    multiplier, amount, offset = _constants(instruction, memory, multiplier=i32, shift=i8, offset=_offset_of(dst))
+    shifted = _shift(ints.multiply(src, multiplier), amount, instruction.rounding)
+    # Far outside every result, but far enough from the ends of 64 bits for the offset not to wrap.
+    return ints.saturate(np.clip(shifted, -_HALFWAY, _HALFWAY) + ints.exact(offset), dst)
 
 
 def _dequant_fp(instruction: Quant, memory: Memory, src: Array) -> Array:
@@ -48,9 +51,17 @@ def _dequant_fp(instruction: Quant, memory: Memory, src: Array) -> Array:
 
 
 def _dequant_int(instruction: Quant, memory: Memory, src: Array) -> Array:
-    offset, multiplier, shift = _constants(instruction, memory, offset=_offset_of(instruction.src.dtype), multiplier=i32, shift=i8)
+    # A shift that is given once has 16 bits here, and 8 in a table.
+    shift = i16 if instruction.table is None else i8
+    offset, multiplier, amount = _constants(instruction, memory, offset=_offset_of(instruction.src.dtype), multiplier=i32, shift=shift)
     product = (ints.exact(src) - ints.exact(offset)) * ints.exact(multiplier)
-    return ints.saturate(ints.shift(product, shift, instruction.rounding), instruction.dst.dtype)
+    return ints.saturate(_shift(product, amount, instruction.rounding), instruction.dst.dtype)
+
+
+def _shift(values: ints.Wide, amount: Array, rounding: Rounding) -> ints.Wide:
+    """Shift numbers of 64 bits: to the left by the lowest 6 bits of the amount (AR takes 5), to the right by 63 at most."""
+    wide = ints.exact(amount)
+    return ints.shift(np.left_shift(values, np.maximum(wide, 0) & 63), np.minimum(wide, 0), rounding)
 
 
 _OPERATIONS: dict[QuantOp, Callable[[Quant, Memory, Array], Array]] = {
