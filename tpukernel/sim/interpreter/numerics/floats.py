@@ -47,8 +47,6 @@ _MAGNITUDE = np.uint32(0x7FFFFFFF)
 _INFINITY = np.uint32(0x7F800000)
 _QUIET = np.uint32(0x00400000)
 _SMALLEST_NORMAL = np.uint32(0x00800000)
-_LEAST_PRODUCT = 2.0**-126 - 2.0**-151
-"""The smallest product that rounds to a normal number when the exponent has no limit; smaller ones are flushed."""
 _NAN16 = np.uint16(0x7FFF)
 
 
@@ -196,7 +194,7 @@ def subtract(a: Array, b: Array, *, flushed: bool = False) -> Array:
 
 def multiply(a: Array, b: Array, *, flushed: bool = False) -> Array:
     """`a * b`, as `add`."""
-    return _apply(_multiply, a, b, flushed)
+    return _apply(_multiply_bf16 if a.dtype == bf16.numpy else _multiply, a, b, flushed)
 
 
 def _apply(operation: Callable[[F32, F32], F32], a: Array, b: Array, flushed: bool) -> Array:
@@ -224,12 +222,25 @@ def _subtract(a: F32, b: F32) -> F32:
 def _multiply(a: F32, b: F32) -> F32:
     product = np.multiply(a, b)
     bits = product.view(np.uint32)
-    tiny = (bits << np.uint32(1)) - np.uint32(1) < _SMALLEST_NORMAL << np.uint32(1)  # 0 < |product| <= 2**-126
-    if tiny.any():
-        small = np.abs(np.multiply(a, b, dtype=np.float64)) < _LEAST_PRODUCT
-        bits = np.where(tiny & small, bits & _SIGN, bits)
-        product = bits.view(np.float32)
-    return _with_nan(product, a, b)
+    suspect = (bits << np.uint32(1)) - np.uint32(1) < _SMALLEST_NORMAL << np.uint32(1)  # 0 < |product| <= 2**-126
+    return _with_nan(_flush_products(a, b, product, suspect, digits=24), a, b)
+
+
+def _multiply_bf16(a: F32, b: F32) -> F32:
+    product = np.multiply(a, b)
+    suspect = (product.view(np.uint32) & _MAGNITUDE) <= _SMALLEST_NORMAL  # with zeros, which a flushing processor makes of denormals
+    return _with_nan(_flush_products(a, b, product, suspect, digits=8), a, b)
+
+
+def _flush_products(a: F32, b: F32, product: F32, suspect: NDArray[np.bool_], digits: int) -> F32:
+    """The smallest normal number instead of what rounds to it when the exponent has no limit, zero instead of what is smaller."""
+    if not suspect.any():
+        return product
+    least = 2.0**-126 - 2.0 ** (-127 - digits)
+    normal = np.abs(np.multiply(a, b, dtype=np.float64)) >= least
+    bits = product.view(np.uint32)
+    settled = (bits & _SIGN) | np.where(normal, _SMALLEST_NORMAL, np.uint32(0))
+    return np.where(suspect, settled, bits).view(np.float32)
 
 
 def _with_nan(result: F32, a: F32, b: F32) -> F32:
