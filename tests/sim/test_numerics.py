@@ -136,6 +136,16 @@ def test_products_just_below_the_smallest_normal_number() -> None:
     assert floats.multiply(almost, np.array([(1 + 2.0**-23) * 2.0**-126], np.float32)).tolist() == [2.0**-126]
 
 
+def test_all_bf16_products_next_to_the_smallest_normal_number() -> None:
+    one, two = (np.arange(128, 256)[:, None] / 128 * 2.0**-60, np.arange(128, 256)[None, :] / 128 * 2.0**-67)
+    found = floats.multiply(*(factor.astype(np.float32).astype(bf16.numpy) for factor in (one, two)))
+    scaled = one * two * 2.0**126
+    quantum = np.where(scaled < 1, 2.0**-8, 2.0**-7)
+    rounded = np.rint(scaled / quantum) * quantum
+    assert np.array_equal(floats.widen(found).astype(np.float64) * 2.0**126, np.where(rounded < 1, 0, rounded))
+    assert (found.astype(np.float32) == np.float32(2.0**-126))[scaled < 1].any()
+
+
 NANS = (0x7FC00001, 0xFFC00002, 0x7F800003, 0xFF800004)
 
 

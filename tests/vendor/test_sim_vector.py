@@ -45,4 +45,4 @@ def combinations(op: VectorOp) -> list[Types]:
 def test_interpreter_repeats_the_official_model(op: VectorOp) -> None:
     types = combinations(op)
     rng = Random(f"{op}")
-    assert compare([draw(rng, op, chosen) for chosen in types for _ in range(max(3, 20 // len(types)))], seed=1) == []
+    assert compare([draw(rng, op, chosen) for chosen in types for _ in range(max(2, 40 // len(types)))], seed=1) == []

@@ -3,7 +3,7 @@
 
 A unit's function takes the instruction and the memories, reads its operands with `Memory.load`, computes, and writes with `Memory.store`.
 It never changes the floating-point state of the caller: the chip's flushing of denormal numbers is computed, not switched on
-(`interpreter.floats`).
+(`numerics.floats`).
 """
 
 from __future__ import annotations
