@@ -11,7 +11,7 @@ import pytest
 from tests.support.builders import builders, conv, matmul, pool
 from tests.support.differential import Case, compare, hard_values
 from tests.support.draws import accepted_dtypes, draw
-from tpukernel.chips.tensors import Constant
+from tpukernel.chips.tensors import LocalTensor
 from tpukernel.dtypes import Dtype, u16
 from tpukernel.isa import Instruction
 from tpukernel.sim.memory import Array
@@ -44,28 +44,25 @@ def cases(function: str, dtypes: dict[str, int], seed: int) -> Iterator[Case]:
         [instruction] = builders()[function](draw(function, source, dtypes=dtypes))
         if instruction.macs > MOST_MACS:
             continue
-        values = {
-            use.name: fill(instruction, use.name, found % 4, rng) for use in instruction.operands() if not isinstance(use.value, Constant)
-        }
-        yield Case(instruction, {name: value for name, value in values.items() if value is not None})
+        tensors = {use.name: use.value for use in instruction.operands() if isinstance(use.value, LocalTensor)}
+        values = {name: fill(instruction, name, tensor, found % 4, rng) for name, tensor in tensors.items()}
+        yield Case(instruction, values)
         found += 1
         if found == DRAWS:
             return
 
 
-def fill(instruction: Instruction, name: str, kind: int, rng: np.random.Generator) -> Array | None:
-    value = instruction.value_of(name)
-    assert not isinstance(value, Constant) and hasattr(value, "shape")
-    if name == "roi":
-        return regions(instruction, rng, value.shape)
-    return contents(kind, rng, value.shape, value.dtype)
+def fill(instruction: Instruction, name: str, tensor: LocalTensor, kind: int, rng: np.random.Generator) -> Array:
+    return regions(instruction, rng, tensor.shape) if name == "roi" else contents(kind, rng, tensor.shape, tensor.dtype)
 
 
 def regions(instruction: Instruction, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Regions of interest: most of them inside the input."""
-    height, width = instruction.value_of("input").shape[2:]
-    first = rng.integers(0, (width, height), (shape[1], 2))
-    last = rng.integers(first, (width, height))
+    image = instruction.value_of("input")
+    assert isinstance(image, LocalTensor)
+    size = np.array(image.shape[:1:-1])
+    first = rng.integers(0, size, (shape[1], 2))
+    last = rng.integers(first, size)
     return np.concatenate([first, last], axis=1).astype(u16.numpy).reshape(shape)
 
 

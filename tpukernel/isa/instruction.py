@@ -271,6 +271,14 @@ class Instruction(_Declared):
                 value = self.value_of(name)
                 if isinstance(value, LocalTensor | SystemTensor | Constant):
                     yield OperandUse(name, value, spec.direction(self))
+        partial = self.partial_sum
+        if partial is not None and partial != self.value_of("dst"):
+            yield OperandUse("partial_sum", partial, "in")
+
+    @property
+    def partial_sum(self) -> LocalTensor | None:
+        """What a result is added to before it is written in its place; None where nothing is."""
+        return None
 
     def attributes(self) -> dict[str, object]:
         """The attributes that this instruction has, without its operands, operation and numbers."""

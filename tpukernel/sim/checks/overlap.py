@@ -19,7 +19,7 @@ def overlapping(accesses: Sequence[Access]) -> Iterator[OverlapError]:
     """Results of one command that share bytes with its operands, or with each other."""
     for one, other in combinations(accesses, 2):
         result, operand = (one, other) if one.writes else (other, one)
-        if not result.writes or (result.instruction.in_place and result.placement == operand.placement):
+        if not result.writes or operand.use.name == "partial_sum" or (result.instruction.in_place and result.placement == operand.placement):
             continue
         common = result.common_bytes(operand)
         if common.size:

@@ -68,11 +68,16 @@ def _integer_sums(instruction: MatMul, memory: Memory, left: Array, right: Array
 
 
 def _requantised(instruction: MatMul, memory: Memory, left: Array, right: Array) -> Array:
-    sums = ints.wrap(np.matmul(left.astype(np.int64), right.astype(np.int64)), i32).astype(np.int64)
+    sums = np.matmul(ints.exact(left), ints.exact(right))
     if instruction.bias is not None:
-        sums = sums + _row(memory.load(instruction.bias)).astype(np.int64)
+        sums = sums + ints.exact(_row(memory.load(instruction.bias)))
     if instruction.partial_sum is not None:
-        sums = sums + (_flat(memory.load(instruction.partial_sum)).astype(np.int64) << (instruction.left_shift or 0))
+        partial = ints.exact(_flat(memory.load(instruction.partial_sum))) << (instruction.left_shift or 0)
+        sums = sums + ints.exact(ints.saturate(partial, i32))  # the shifted number saturates, the sum wraps
+    sums = ints.exact(ints.wrap(sums, i32))
     if instruction.op is MatMulOp.REQUANT_RELU:
         sums = np.maximum(sums, 0)
-    return ints.saturate(ints.shift(sums, -(instruction.right_shift or 0), Rounding.HALF_UP), instruction.dst.dtype)
+    places = instruction.right_shift or 0
+    if places:  # half up, in 32 bits: 2**31 - 1 shifted by one place wraps
+        sums = ints.exact(ints.wrap((sums >> (places - 1)) + 1, i32)) >> 1
+    return ints.saturate(sums, instruction.dst.dtype)

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from tpukernel.chips.tensors import LocalTensor
-from tpukernel.dtypes import i32
+from tpukernel.dtypes import Dtype, bf16, f16, f32, i32, u32
 from tpukernel.isa.pool import Pool, PoolOp
 from tpukernel.isa.rounding import Rounding
 from tpukernel.sim.interpreter.numerics import ints
-from tpukernel.sim.interpreter.numerics.floats import add, flush_any, maximum, multiply
+from tpukernel.sim.interpreter.numerics.floats import add, flush_any, multiply, widen
 from tpukernel.sim.interpreter.window import Window, fill_values, spread
 from tpukernel.sim.memory import Array, Memory
 
@@ -31,9 +31,11 @@ def execute(instruction: Pool, memory: Memory) -> None:
     values = memory.load(instruction.input)
     taps = _window_taps(instruction, memory, values) if instruction.roi is None else _region_taps(instruction, memory, values)
     if instruction.op in _MAX:
-        result = _largest(taps)
+        result = _largest(taps, instruction.input.dtype)
     elif instruction.input.dtype.is_float:
-        result = _float_sum(taps, _factors(instruction, memory), _bias(instruction, memory))
+        # Averages begin with their first products, which may all be -0; depthwise sums begin with a zero.
+        start = np.array(-0.0 if instruction.op in _AVG else 0.0, values.dtype)
+        result = _float_sum(taps, _factors(instruction, memory), start, _bias(instruction, memory))
     else:
         result = _integer_sum(instruction, taps, _factors(instruction, memory), _bias(instruction, memory))
     memory.store(instruction.dst, result)
@@ -77,21 +79,28 @@ def _bias(instruction: Pool, memory: Memory) -> Array | None:
     return None if instruction.bias is None else memory.load(instruction.bias)
 
 
-def _largest(taps: Iterable[Array]) -> Array:
-    largest: Array | None = None
+def _largest(taps: Iterable[Array], dtype: Dtype) -> Array:
+    """The largest element: one is kept only while it is greater than the next, from the lowest finite number on. So of equal ones the last is
+    taken, and a NaN until the next element. f32 is flushed, bf16 only for the comparison.
+    """
+    largest = np.array(_lowest(dtype), dtype.numpy)
     for tap in taps:
-        largest = flush_any(tap) if largest is None and tap.dtype.kind not in "iu" else tap if largest is None else _greater(tap, largest)
-    assert largest is not None  # noqa: S101 - a window has taps
+        element = flush_any(tap) if dtype == f32 else tap
+        with np.errstate(invalid="ignore"):
+            largest = np.where(np.greater(_comparable(largest), _comparable(element)), largest, element)
     return largest
 
 
-def _greater(tap: Array, largest: Array) -> Array:
-    return np.maximum(tap, largest) if tap.dtype.kind in "iu" else maximum(tap, largest)
+def _lowest(dtype: Dtype) -> float:
+    return dtype.limits[0] if dtype.is_int else {f32: -(2.0**128 - 2.0**104), f16: -65504.0, bf16: -(2.0**128 - 2.0**120)}[dtype]
 
 
-def _float_sum(taps: Iterable[Array], factors: list[Array], bias: Array | None) -> Array:
-    zero = np.zeros((), factors[0].dtype)
-    sums: list[Array] = [zero, zero if bias is None else bias]
+def _comparable(values: Array) -> Array:
+    return values if values.dtype.kind in "iu" else widen(flush_any(values))
+
+
+def _float_sum(taps: Iterable[Array], factors: list[Array], start: Array, bias: Array | None) -> Array:
+    sums: list[Array] = [start, start if bias is None else bias]
     for position, (tap, factor) in enumerate(zip(taps, factors, strict=True)):
         sums[position & 1] = add(sums[position & 1], multiply(tap, factor))
     return add(sums[0], sums[1])
@@ -101,10 +110,15 @@ def _integer_sum(instruction: Pool, taps: Iterable[Array], factors: list[Array],
     total = np.zeros((), np.int64) if bias is None else bias.astype(np.int64)
     for tap, factor in zip(taps, factors, strict=True):
         total = total + tap.astype(np.int64) * factor.astype(np.int64)
-    if instruction.op is PoolOp.ROI_DEPTHWISE:
+    if instruction.roi is not None:
         return ints.wrap(total, instruction.dst.dtype)
     rounding = Rounding.HALF_UP if instruction.rounding is None else instruction.rounding
-    shifted = ints.shift(ints.wrap(total, i32).astype(np.int64), -(instruction.right_shift or 0), rounding)
+    sums = ints.exact(ints.wrap(total, i32 if _is_signed(instruction) else u32))
+    shifted = ints.shift(sums, -(instruction.right_shift or 0), rounding)
     if instruction.op is PoolOp.DEPTHWISE_RELU:
         shifted = np.maximum(shifted, 0)
     return ints.saturate(shifted, instruction.dst.dtype)
+
+
+def _is_signed(instruction: Pool) -> bool:
+    return any(use.value.dtype.is_signed for use in instruction.operands() if use.name in ("input", "weight", "bias", "scale"))

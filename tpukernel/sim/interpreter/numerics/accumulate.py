@@ -138,9 +138,8 @@ def _group(left: F32, right: F32) -> F32:
 
 
 def _special(products: list[Int32]) -> F32:
-    """Sums with infinities and NaNs among the terms."""
+    """Sums with infinities and NaNs among the terms: infinities of one sign win over NaNs, those of both signs give a NaN."""
     floats = [product.view(np.float32) for product in products]
-    nan = np.logical_or.reduce([np.isnan(values) for values in floats])
     up, down = (np.logical_or.reduce([values == sign * np.inf for values in floats]) for sign in (1, -1))
-    bits = np.where(nan | (up & down), np.uint32(0xFFC0_0000), np.where(up, np.uint32(0x7F80_0000), np.uint32(0xFF80_0000)))
+    bits = np.where(up & ~down, np.uint32(0x7F80_0000), np.where(down & ~up, np.uint32(0xFF80_0000), np.uint32(0xFFC0_0000)))
     return bits.view(np.float32)
