@@ -57,12 +57,14 @@ def tensor(**changes: Any) -> Tensor:
     return replace(Tensor(name="x", shape=(Shape(dim=(1, 3)),)), **changes)
 
 
-def source(name: str = "a.bmodel", *, net: dict[str, Any] | None = None, model: dict[str, Any] | None = None, **stage: Any) -> Source:
-    """A file with one net of one stage."""
+def source(name: str = "a.bmodel", **changes: Any) -> Source:
+    """A file with one net of one stage; `net` and `model` are changes of these tables, everything else changes the stage."""
+    stage = dict(changes)
+    net, model = stage.pop("net", {}), stage.pop("model", {})
     output = Tensor(name="y", shape=(Shape(dim=(1, 3)),))
     parameter = replace(NetParameter(input_tensor=(tensor(),), output_tensor=(output,)), **stage)
-    made = new_bmodel("BM1684X", [replace(Net(name="net", parameter=(parameter,)), **(net or {}))])
-    return Source(name, BModel(replace(made.model, **(model or {}))))
+    made = new_bmodel("BM1684X", [replace(Net(name="net", parameter=(parameter,)), **net)])
+    return Source(name, BModel(replace(made.model, **model)))
 
 
 OTHER_SHAPE = (tensor(shape=(Shape(dim=(2, 3)),)),)
