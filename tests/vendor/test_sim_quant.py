@@ -57,16 +57,17 @@ def _modes(rng: Random, op: QuantOp) -> Rounding | None:
 
 def with_constants(rng: Random, op: QuantOp, dst: Dtype, src: Dtype) -> Quant:
     arena, result, operand, rounding = _parts(rng, op, dst, src)
-    narrow = dst if op is QuantOp.REQUANT_INT else src
-    offset = Constant(rng.choice((0, rng.randrange(100), rng.getrandbits(16))), i16 if narrow.is_signed else u16)
-    numbers: Numbers
-    if op is QuantOp.REQUANT_FP:
-        numbers = {"scale": _float(rng, arena), "offset": _float(rng, arena)}
-    elif op is QuantOp.DEQUANT_FP:
-        numbers = {"scale": _float(rng, arena), "offset": offset}
-    else:
-        numbers = {"multiplier": arena.constant(i32), "shift": _shift(rng), "offset": offset}
+    numbers = _numbers(rng, arena, op, signed=(dst if op is QuantOp.REQUANT_INT else src).is_signed)
     return Quant(op=op, dst=result, src=operand, rounding=rounding, src_rounding=_modes(rng, op), **numbers)
+
+
+def _numbers(rng: Random, arena: Arena, op: QuantOp, *, signed: bool) -> Numbers:
+    offset = Constant(rng.choice((0, rng.randrange(100), rng.getrandbits(16))), i16 if signed else u16)
+    if op is QuantOp.REQUANT_FP:
+        return {"scale": _float(rng, arena), "offset": _float(rng, arena)}
+    if op is QuantOp.DEQUANT_FP:
+        return {"scale": _float(rng, arena), "offset": offset}
+    return {"multiplier": arena.constant(i32), "shift": _shift(rng), "offset": offset}
 
 
 def with_table(rng: Random, op: QuantOp, dst: Dtype, src: Dtype) -> Case:
