@@ -34,8 +34,16 @@ def test_correct_kernels_pass(seed: int) -> None:
     assert machine_for(kernel).check(kernel.program) == []
 
 
-OVERLAPPING = {"batch_bcast_h_gather", "batch_bcast_h_gather_exception", "batch_bcast_h_scatter"}
-"""Recorded with operands that lie over each other: their lines are aligned, which the recording did not leave room for."""
+KNOWN_FINDINGS: dict[str, type[CheckError]] = {
+    # Lines are aligned, which the recording did not leave room for.
+    "tpu_bdc_batch_bcast_h_gather": OverlapError,
+    "tpu_bdc_batch_bcast_h_gather_exception": OverlapError,
+    "tpu_bdc_batch_bcast_h_scatter": OverlapError,
+    # Each channel has a row of its own in the table; the recording filled it without gaps.
+    "tpu_bdc_fp32_pc_dequant": UninitialisedReadError,
+    "tpu_bdc_int_pc_dequant": UninitialisedReadError,
+}
+"""Mistakes of the recorded calls themselves."""
 
 
 @pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.id)
@@ -47,10 +55,8 @@ def test_golden_cases_pass(case: GoldenCase) -> None:
             machine.memory.written.mark(space, max(0, run.offset - 4), run.data.size + 8)  # nor does it have bytes that equal the filling
     machine.memory.written.mark("ddr", 0, DDR_BYTES)  # the recording leaves out zeros
     findings = machine.check(Program.from_streams(BM1684X, tiu=case.tiu, gdma=case.gdma))
-    if case.calls and case.calls[0].function.removeprefix("tpu_bdc_") in OVERLAPPING:
-        assert findings and all(isinstance(finding, OverlapError) for finding in findings)
-    else:
-        assert findings == []
+    known = KNOWN_FINDINGS.get(case.calls[0].function) if case.calls else None
+    assert (findings == []) if known is None else any(isinstance(finding, known) for finding in findings)
 
 
 def test_official_programs_pass() -> None:

@@ -97,7 +97,7 @@ class Arith(Instruction):
     unit: ClassVar[str] = "AR"
     family: ClassVar[str] = "arith"
     engine: ClassVar[Engine] = "tiu"
-    in_place: ClassVar[bool] = True
+    in_place: ClassVar[bool | frozenset[int]] = True
     fixed: ClassVar[Mapping[str, int]] = {"cmd_short": 1, "cmd_id_en": 1, "tsk_typ": 3}
 
     op: ArithOp = attribute("tsk_eu_typ", ArithOp)

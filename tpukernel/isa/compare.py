@@ -110,7 +110,7 @@ class Compare(Instruction):
     unit: ClassVar[str] = "CMP"
     family: ClassVar[str] = "compare"
     engine: ClassVar[Engine] = "tiu"
-    in_place: ClassVar[bool] = True
+    in_place: ClassVar[bool | frozenset[int]] = True
     fixed: ClassVar[Mapping[str, int]] = {"cmd_short": 1, "cmd_id_en": 1, "tsk_typ": 13}
 
     op: CompareOp = attribute("tsk_eu_typ", CompareOp)

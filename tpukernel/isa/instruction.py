@@ -101,7 +101,8 @@ class Instruction(_Declared):
         engine: `tiu` or `gdma`; class attribute.
         fixed: fields that hold the same number in every command of the unit; class attribute.
         rules: what the chip demands of the operands; class attribute.
-        in_place: whether a result may lie exactly on an operand (elementwise units); class attribute.
+        in_place: whether a result may lie on an operand, element on element: True (elementwise units), or the operations for which it
+            may; class attribute.
         indexed: operands of which data selects the elements that are read, so that not all of them need to hold something; class attribute.
         id: number of the command among those of its engine, from 1 on; 0 while it is in no program.
         depends: number of the last command of the other engine that must be finished before this one starts; 0 for none.
@@ -112,7 +113,7 @@ class Instruction(_Declared):
     engine: ClassVar[Engine]
     fixed: ClassVar[Mapping[str, int]] = {}
     rules: ClassVar[tuple[Rule, ...]] = ()
-    in_place: ClassVar[bool] = False
+    in_place: ClassVar[bool | frozenset[int]] = False
     indexed: ClassVar[frozenset[str]] = frozenset()
 
     __slots__ = ()
@@ -285,6 +286,11 @@ class Instruction(_Declared):
         hidden = {"op", "id", "depends"}
         found = {n: self.value_of(n) for n, spec in self.specs.items() if not isinstance(spec, OperandField) and n not in hidden}
         return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def works_in_place(self) -> bool:
+        """Whether a result of this instruction may lie on an operand, element on element."""
+        return self.in_place if isinstance(self.in_place, bool) else self.value_of("op") in self.in_place
 
     @property
     def is_end(self) -> bool:

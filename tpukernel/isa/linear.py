@@ -65,7 +65,7 @@ class Linear(Instruction):
     unit: ClassVar[str] = "LIN"
     family: ClassVar[str] = "linear"
     engine: ClassVar[Engine] = "tiu"
-    in_place: ClassVar[bool] = True
+    in_place: ClassVar[bool | frozenset[int]] = True
     fixed: ClassVar[Mapping[str, int]] = {"cmd_short": 1, "cmd_id_en": 1, "tsk_typ": 10}
 
     op: LinearOp = attribute("tsk_eu_typ", LinearOp)

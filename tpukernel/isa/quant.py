@@ -214,7 +214,7 @@ class Quant(Instruction):
     family: ClassVar[str] = "quant"
     engine: ClassVar[Engine] = "tiu"
     fixed: ClassVar[Mapping[str, int]] = {"cmd_short": 1, "cmd_id_en": 1, "tsk_typ": 4}
-    in_place: ClassVar[bool] = True
+    in_place: ClassVar[bool | frozenset[int]] = True
 
     op: QuantOp = attribute("tsk_eu_typ", QuantOp)
     dst: LocalTensor = local("res0", DtypeCode("res0_prec", "opd2_sign"), _SHAPE, direction="out")

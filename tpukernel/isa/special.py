@@ -92,7 +92,7 @@ class Special(Instruction):
     unit: ClassVar[str] = "SFU"
     family: ClassVar[str] = "special"
     engine: ClassVar[Engine] = "tiu"
-    in_place: ClassVar[bool] = True
+    in_place: ClassVar[bool | frozenset[int]] = True
     fixed: ClassVar[Mapping[str, int]] = {"cmd_short": 1, "cmd_id_en": 1, "tsk_typ": 9}
 
     op: SpecialOp = attribute("tsk_eu_typ", SpecialOp)

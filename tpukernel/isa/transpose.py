@@ -128,6 +128,7 @@ class LaneMove(Instruction):
     unit: ClassVar[str] = "TRANS&BC"
     family: ClassVar[str] = "move"
     engine: ClassVar[Engine] = "tiu"
+    in_place: ClassVar[bool | frozenset[int]] = frozenset({LaneMoveOp.LANE_BROADCAST})
     fixed: ClassVar[Mapping[str, int]] = {"cmd_short": 1, "cmd_id_en": 1, "tsk_typ": 5}
 
     op: LaneMoveOp = attribute("tsk_eu_typ", LaneMoveOp)

@@ -80,8 +80,8 @@ def _bias(instruction: Pool, memory: Memory) -> Array | None:
 
 
 def _largest(taps: Iterable[Array], dtype: Dtype) -> Array:
-    """The largest element: one is kept only while it is greater than the next, from the lowest finite number on. So of equal ones the last is
-    taken, and a NaN until the next element. f32 is flushed, bf16 only for the comparison.
+    """The largest element: one is kept only while it is greater than the next, from the lowest finite number on. So of equal ones the last
+    is taken, and a NaN until the next element. f32 is flushed, bf16 only for the comparison.
     """
     largest = np.array(_lowest(dtype), dtype.numpy)
     for tap in taps:
