@@ -51,7 +51,7 @@ def test_every_page_belongs_to_an_error() -> None:
 
 def test_every_error_has_a_code_of_the_usual_form() -> None:
     for code, cls in project_errors().items():
-        assert re.fullmatch(r"[A-Z]{3,6}[1-9]\d\d", code), cls
+        assert re.fullmatch(r"[A-Z]{2,6}[1-9]\d\d", code), cls
         assert cls.__name__.endswith("Error")
         assert cls.__doc__
 

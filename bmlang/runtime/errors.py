@@ -1,0 +1,73 @@
+"""Errors of the runtime. Codes: RT101-109 what was asked of it, RT110-119 what a file holds that it cannot run."""
+
+from __future__ import annotations
+
+from tpukernel.errors import TpuError
+
+__all__ = [
+    "CpuOperatorError",
+    "DeviceMemoryError",
+    "DynamicSubnetError",
+    "InputDtypeError",
+    "InputLayoutError",
+    "InputNameError",
+    "InputShapeError",
+    "NetworkNameError",
+    "OutputArrayError",
+    "RunChipError",
+    "StageChoiceError",
+    "StageDataError",
+    "SubnetKindError",
+]
+
+
+class NetworkNameError(TpuError, code="RT101"):
+    """A BModel has no net of that name, or two of them."""
+
+
+class InputNameError(TpuError, code="RT102"):
+    """An input is missing, or the net has none of that name."""
+
+
+class InputDtypeError(TpuError, code="RT103"):
+    """An input has another data type than the net wants; nothing is converted silently."""
+
+
+class InputShapeError(TpuError, code="RT104"):
+    """No stage was compiled for the shapes of the inputs."""
+
+
+class InputLayoutError(TpuError, code="RT105"):
+    """An input is no array, or its elements do not follow each other in memory."""
+
+
+class OutputArrayError(TpuError, code="RT106"):
+    """An array given for an output cannot take it: unknown name, other type or shape, not contiguous, read-only."""
+
+
+class StageChoiceError(TpuError, code="RT107"):
+    """A stage was asked for by a number that the net does not have."""
+
+
+class RunChipError(TpuError, code="RT110"):
+    """The model is for a chip whose commands cannot be executed here."""
+
+
+class DynamicSubnetError(TpuError, code="RT111"):
+    """A dynamic subnet of the official compiler: code for the firmware of the chip in place of commands."""
+
+
+class SubnetKindError(TpuError, code="RT112"):
+    """A stage uses something that this runtime does not execute: branches, several cores, tagged addresses, encrypted coefficients."""
+
+
+class CpuOperatorError(TpuError, code="RT113"):
+    """An operator for the host that is not registered, or parameters and tensors that do not fit it."""
+
+
+class StageDataError(TpuError, code="RT114"):
+    """The tables of a stage contradict each other, or lack something that is needed to run it."""
+
+
+class DeviceMemoryError(TpuError, code="RT115"):
+    """A stage needs more device memory than the chip has, or uses memory that does not belong to it."""

@@ -1,0 +1,122 @@
+"""BMRuntime: loads BModels and runs their nets on the simulated chip."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from threading import Lock
+from types import MappingProxyType
+
+from bmlang.bmodel.container import BModel, load
+from bmlang.bmodel.schema import Net
+from bmlang.runtime.addresses import DeviceMemory
+from bmlang.runtime.errors import NetworkNameError, RunChipError
+from bmlang.runtime.network import Network
+from bmlang.runtime.stage import Engine, Places, Stage
+from tpukernel.chips.chip import CHIPS, Chip
+from tpukernel.sim.machine import Machine
+from tpukernel.sim.memory import DEFAULT_DDR_BYTES, Array
+
+__all__ = ["Runtime"]
+
+RUNNABLE = ("BM1684X",)
+"""Chips whose commands the simulator executes."""
+
+
+class Runtime:
+    """A loaded BModel.
+
+        runtime = Runtime("compilation.bmodel")
+        outputs = runtime["net"](x=array)
+
+    Args:
+        source: a file, its bytes, or a BModel that was read or built. Every model loads, but only those for the BM1684X run.
+        engine: what executes the commands (see `tpukernel.sim.Machine.run`).
+        check: look for mistakes in the commands before they are executed: slow, for programs that are suspected.
+        ddr_bytes: device memory; of the host's it takes what is used.
+
+    Attributes:
+        nets: the nets by name, in the order of the file.
+        chip: name of the chip.
+
+    All nets share one simulated chip, and a net is made ready when it is first run. Launches from several threads wait for each other.
+
+    Raises:
+        BModelError: the file is damaged.
+        NetworkNameError: two nets have the same name.
+        StageDataError: a net has no stages, or they contradict each other.
+        OSError: the file cannot be read.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | bytes | bytearray | memoryview | BModel,
+        engine: Engine = "interpreter",
+        check: bool = False,
+        *,
+        ddr_bytes: int = DEFAULT_DDR_BYTES,
+    ) -> None:
+        self.model = (source if isinstance(source, BModel) else load(source)).model
+        self.chip = self.model.chip
+        self._engine: Engine = engine
+        self._check = check
+        self._ddr_bytes = ddr_bytes
+        self._lock = Lock()
+        self._device: _Device | None = None
+        nets: dict[str, Network] = {}
+        for net in self.model.net:
+            if net.name in nets:
+                raise NetworkNameError(f"two nets have the name {net.name!r}")
+            nets[net.name] = Network(net, partial(self._launch, net))
+        self.nets: Mapping[str, Network] = MappingProxyType(nets)
+
+    def __getitem__(self, name: str) -> Network:
+        """The net of that name.
+
+        Raises:
+            NetworkNameError: there is none.
+        """
+        if name not in self.nets:
+            raise NetworkNameError(f"there is no net {name!r}", help=f"the file has {', '.join(self.nets) or 'none'}")
+        return self.nets[name]
+
+    def __repr__(self) -> str:
+        return f"<Runtime {self.chip}: {', '.join(self.nets) or 'no nets'}>"
+
+    def _launch(self, net: Net, number: int, inputs: Sequence[Array]) -> list[Array]:
+        """Run a stage with inputs that were checked.
+
+        Raises:
+            RunChipError: the model is for another chip.
+            TpuError: the stage cannot be run (see `Stage`), or a command fails (see `Machine.run`).
+        """
+        with self._lock:
+            if self._device is None:
+                self._device = _Device(self._runnable_chip(), self.model.net, self._ddr_bytes)
+            return self._device.run(net, number, inputs, engine=self._engine, check=self._check)
+
+    def _runnable_chip(self) -> Chip:
+        if self.chip not in RUNNABLE:
+            raise RunChipError(
+                f"the model is for {self.chip}, whose commands cannot be executed here",
+                help=f"compile it for {', '.join(RUNNABLE)}; tpu_model shows what is in the file",
+            )
+        return CHIPS[self.chip]
+
+
+class _Device:
+    """One simulated chip with the stages that are ready."""
+
+    def __init__(self, chip: Chip, nets: Sequence[Net], ddr_bytes: int) -> None:
+        self._chip = chip
+        memory, coefficients = DeviceMemory(chip, ddr_bytes), dict[bytes, int]()
+        self._machine = Machine(chip, ddr_bytes=ddr_bytes)
+        self._places = {net.name: Places(memory, self._machine, coefficients) for net in nets}
+        self._stages: dict[tuple[str, int], Stage] = {}
+
+    def run(self, net: Net, number: int, inputs: Sequence[Array], *, engine: Engine, check: bool) -> list[Array]:
+        stage = self._stages.get((net.name, number))
+        if stage is None:
+            stage = self._stages[net.name, number] = Stage(self._chip, net, number, self._places[net.name])
+        return stage.run(self._machine, inputs, engine=engine, check=check)

@@ -1,0 +1,267 @@
+"""One stage made ready to run: its areas in device memory, and its subnets as steps in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from bmlang.bmodel.memory import command_groups
+from bmlang.bmodel.schema import DATA_TYPES, CmdGroup, Net, NetParameter, SubNet, Tensor, data_type_name
+from bmlang.bmodel.section import sha256
+from bmlang.runtime.addresses import DeviceMemory, Move, Relocation, base_address, filled_in
+from bmlang.runtime.cpu_ops import CPU_OPERATORS
+from bmlang.runtime.errors import CpuOperatorError, DynamicSubnetError, StageDataError, SubnetKindError
+from tpukernel.chips.chip import Chip
+from tpukernel.dtypes import dtype_of
+from tpukernel.errors import TpuError
+from tpukernel.sim.machine import Machine
+from tpukernel.sim.memory import Array
+
+if TYPE_CHECKING:
+    from tpukernel.isa.program import Program
+
+__all__ = ["Engine", "Places", "Stage", "dtype_of_tensor", "shape_of_tensor"]
+
+Engine = Literal["interpreter"]
+TPU, CPU = 0, 1
+SUBNET_KINDS: Final = {2: "merge", 3: "switch"}
+BASIC, IO_ALONE, IO_RELOC = 0, 1, 4
+NO_CODE = "the firmware of the chip executes it, and it has no commands; compile the net as a static one"
+
+
+def dtype_of_tensor(tensor: Tensor) -> np.dtype:
+    """The numpy dtype of a tensor (`ml_dtypes.bfloat16` for bfloat16).
+
+    Raises:
+        StageDataError: numpy arrays cannot hold the type.
+    """
+    if tensor.data_type >= len(DATA_TYPES) or DATA_TYPES[tensor.data_type][1] < 8:
+        name = data_type_name(tensor.data_type)
+        raise StageDataError(f"tensor {tensor.name!r} has data type {tensor.data_type} ({name}), which no array can hold")
+    return dtype_of(data_type_name(tensor.data_type)).numpy
+
+
+def shape_of_tensor(tensor: Tensor) -> tuple[int, ...]:
+    """The first shape of a tensor: of a dynamic stage the largest.
+
+    Raises:
+        StageDataError: it has none.
+    """
+    if not tensor.shape:
+        raise StageDataError(f"tensor {tensor.name!r} has no shape")
+    return tensor.shape[0].dim or ()
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A tensor in device memory."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    offset: int
+
+    def read(self, machine: Machine) -> Array:
+        size = prod(self.shape) * self.dtype.itemsize
+        return np.frombuffer(bytearray(machine.read("ddr", self.offset, size)), self.dtype).reshape(self.shape)
+
+    def write(self, machine: Machine, array: Array) -> None:
+        machine.write("ddr", self.offset, array.reshape(-1).view(np.uint8))
+
+
+@dataclass(frozen=True)
+class _CpuStep:
+    operator: int
+    parameters: bytes
+    inputs: tuple[_Slot, ...]
+    outputs: tuple[_Slot, ...]
+
+    def run(self, machine: Machine) -> None:
+        results = CPU_OPERATORS[self.operator](self.parameters, [slot.read(machine) for slot in self.inputs])
+        made = [(result.dtype, result.shape) for result in results]
+        wanted = [(slot.dtype, slot.shape) for slot in self.outputs]
+        if made != wanted:
+            raise CpuOperatorError(f"host operator {self.operator} gives {made}, but the subnet has outputs {wanted}")
+        for slot, result in zip(self.outputs, results, strict=True):
+            slot.write(machine, np.ascontiguousarray(result))
+
+
+@dataclass
+class Places:
+    """Where things are in device memory: coefficients of all nets by their hash, and the areas of one net by name."""
+
+    memory: DeviceMemory
+    machine: Machine
+    coefficients: dict[bytes, int]
+    areas: dict[str, int] = field(default_factory=dict[str, int])
+
+    def area(self, name: str, size: int) -> int:
+        """The address of an area of the net; taken when it is first asked for."""
+        if name not in self.areas:
+            self.areas[name] = self.memory.take(size, name)
+        return self.areas[name]
+
+    def coefficients_at(self, data: bytes) -> int:
+        """The address of coefficients, which are written when they are first asked for."""
+        # The check code of a true file is this hash. One that is wrong must not make two nets share what differs.
+        code = sha256(data)
+        if code not in self.coefficients:
+            address = self.memory.take(len(data), "the memory of coefficients")
+            self.machine.write("ddr", address - self.machine.chip.regions["ddr"].base, data)
+            self.coefficients[code] = address
+        return self.coefficients[code]
+
+
+class Stage:
+    """A stage with its place in device memory.
+
+    Args:
+        chip: the chip of the model.
+        net, number: which stage.
+        places: device memory; what the stage needs is taken from it, and its coefficients are written there.
+
+    Raises:
+        DynamicSubnetError, SubnetKindError, CpuOperatorError: it has a subnet that cannot be executed.
+        StageDataError: its tables are contradictory.
+        DeviceMemoryError: it does not fit into the device memory, or uses memory that it does not have.
+        StreamError: its commands cannot be decoded.
+    """
+
+    def __init__(self, chip: Chip, net: Net, number: int, places: Places) -> None:
+        self._chip, self._net, self._stage = chip, net, net.stages[number]
+        self._where = f"net {net.name!r}, stage {number}"
+        self._base = chip.regions["ddr"].base
+        try:
+            self._refuse_what_cannot_run()
+            self._relocated = self._relocated_tensors()
+            self._relocation = Relocation(chip, [*self._moves(number, places)])
+            self.inputs = [self._slot(tensor) for tensor in self._stage.input_tensor]
+            self.outputs = [self._slot(tensor) for tensor in self._stage.output_tensor]
+        except TpuError as error:
+            error.where = error.where or self._where
+            raise
+        self._steps = [self._step(k, subnet) for k, subnet in enumerate(self._stage.subnets)]
+
+    def run(self, machine: Machine, inputs: Sequence[Array], *, engine: Engine, check: bool) -> list[Array]:
+        """Run the stage: arrays of its inputs, in order, give those of its outputs."""
+        for slot, array in zip(self.inputs, inputs, strict=True):
+            slot.write(machine, array)
+        for step in self._steps:
+            if isinstance(step, _CpuStep):
+                step.run(machine)
+            else:
+                for program in step:
+                    machine.run(program, engine=engine, check=check)
+        return [slot.read(machine) for slot in self.outputs]
+
+    # ------------------------------------------------------------------ what can be run
+
+    def _refuse_what_cannot_run(self) -> None:
+        for k, subnet in enumerate(self._stage.subnets):
+            if subnet.subnet_mode == TPU and (subnet.is_dynamic or self._stage.is_dynamic):
+                raise DynamicSubnetError(f"net {self._net.name!r}: subnet {k} is dynamic", where=f"{self._where}, subnet {k}", help=NO_CODE)
+        kinds = [
+            (self._net.addr_mode not in (BASIC, IO_ALONE, IO_RELOC), f"address mode {self._net.addr_mode}"),
+            (bool(self._stage.coeff_mem and self._stage.coeff_mem.encrypt_mode), "encrypted coefficients"),
+            (self._net.cascade is not None and bool(self._net.cascade.main_name), "a cascade of devices"),
+            (self._stage.core_num > 1, f"{self._stage.core_num} cores"),
+            (any(tensor.gmem_stmode for tensor in self._tensors()), "a tensor whose batches are interleaved (2N, 4N)"),
+            *((subnet.subnet_mode in SUBNET_KINDS, f"a {SUBNET_KINDS.get(subnet.subnet_mode)} subnet") for subnet in self._stage.subnets),
+            *((subnet.subnet_mode not in (TPU, CPU, *SUBNET_KINDS), "a subnet of unknown mode") for subnet in self._stage.subnets),
+            *((self._other_engines(subnet), "commands of SDMA, HAU or CDMA") for subnet in self._stage.subnets),
+        ]
+        for found, what in kinds:
+            if found:
+                raise SubnetKindError(f"net {self._net.name!r} has {what}, which is not supported")
+        if not self._stage.subnets:
+            raise StageDataError(f"net {self._net.name!r} has no subnet", help="a runtime executes the commands of the subnets only")
+
+    @staticmethod
+    def _other_engines(subnet: SubNet) -> bool:
+        cores = subnet.core_commands or ()
+        return len(cores) > 1 or any(core.sdma_commands or core.hau_commands or core.cdma_commands for core in cores)
+
+    # ------------------------------------------------------------------ places
+
+    def _tensors(self) -> Iterator[Tensor]:
+        yield from (*self._stage.input_tensor, *self._stage.output_tensor)
+        for subnet in self._stage.subnets:
+            yield from (*(subnet.input_tensor or ()), *(subnet.output_tensor or ()))
+
+    def _relocated_tensors(self) -> Mapping[int, int]:
+        """Bytes of the relocated tensors, by number."""
+        if self._net.addr_mode != IO_RELOC:
+            return {}
+        tensors = [tensor for tensor in self._tensors() if tensor.relentry]
+        return {tensor.relentry.base_addr_id: _bytes(tensor) for tensor in tensors if tensor.relentry}
+
+    def _moves(self, number: int, places: Places) -> Iterator[Move]:
+        """The areas; those of intermediate tensors and of `addr_mode` 1 are shared by all stages of the net."""
+        stage, stages = self._stage, self._net.stages
+        coeff = stage.coeff_mem
+        if coeff and coeff.binary_coeff:
+            target = places.coefficients_at(bytes(coeff.binary_coeff.data))
+            yield Move("coeff", coeff.address, coeff.binary_coeff.size, target, constant=True)
+        if _context_bytes(stage):
+            yield Move("ctx", stage.ctx_addr, _context_bytes(stage), places.area("ctx", max(map(_context_bytes, stages))))
+        if stage.io_size:
+            yield Move("io", stage.io_addr, stage.io_size, places.area("io", max(other.io_size for other in stages)))
+        for base, size in self._relocated.items():
+            name = f"relocated tensor {base} of stage {number}"
+            yield Move(name, base_address(base), size, places.area(name, size))
+
+    def _slot(self, tensor: Tensor) -> _Slot:
+        start = tensor.device_addr
+        if self._net.addr_mode == IO_RELOC and tensor.relentry:
+            start = base_address(tensor.relentry.base_addr_id) + tensor.relentry.addr_offset
+        address = self._relocation.address(start, _bytes(tensor), f"tensor {tensor.name!r}", written=True)
+        return _Slot(tensor.name, dtype_of_tensor(tensor), shape_of_tensor(tensor), address - self._base)
+
+    # ------------------------------------------------------------------ steps
+
+    def _step(self, number: int, subnet: SubNet) -> tuple[Program, ...] | _CpuStep:
+        try:
+            if subnet.subnet_mode == CPU:
+                return self._cpu_step(subnet)
+            groups = [*command_groups(subnet)]
+            if not groups:
+                raise StageDataError("a TPU subnet has no commands")
+            return tuple(map(self._program, groups))
+        except TpuError as error:
+            error.where = f"{self._where}, subnet {number}" + (f", {error.where}" if error.where else "")
+            raise
+
+    def _program(self, group: CmdGroup) -> Program:
+        from tpukernel.isa.program import Program
+
+        tiu = bytes(group.binary_bdc.data) if group.binary_bdc else b""
+        program = Program.from_streams(self._chip, tiu=tiu, gdma=filled_in(group, self._relocated))
+        counts = len(program.groups[0].tiu), len(program.groups[0].gdma)
+        if counts != (group.bdc_num, group.gdma_num):
+            raise StageDataError(f"(TIU, GDMA) commands: {(group.bdc_num, group.gdma_num)} are stated, but there are {counts}")
+        return self._relocation.program(program)
+
+    def _cpu_step(self, subnet: SubNet) -> _CpuStep:
+        if not subnet.cpu_param or len(subnet.cpu_param) != 1:
+            raise StageDataError(f"a CPU subnet has {len(subnet.cpu_param or ())} operators instead of one")
+        (param,) = subnet.cpu_param
+        if param.is_custom or param.op_type not in CPU_OPERATORS:
+            kind = "custom host operator" if param.is_custom else "host operator"
+            raise CpuOperatorError(
+                f"there is no {kind} {param.op_type}", help="register one with bmlang.runtime.cpu_operator" if not param.is_custom else None
+            )
+        parameters = bytes(param.binary_param.data) if param.binary_param else b""
+        slots = [tuple(map(self._slot, tensors or ())) for tensors in (subnet.input_tensor, subnet.output_tensor)]
+        return _CpuStep(param.op_type, parameters, *slots)
+
+
+def _bytes(tensor: Tensor) -> int:
+    return prod(shape_of_tensor(tensor)) * dtype_of_tensor(tensor).itemsize
+
+
+def _context_bytes(stage: NetParameter) -> int:
+    return sum(stage.ctx_sizes) if stage.ctx_sizes else stage.ctx_size
