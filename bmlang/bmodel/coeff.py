@@ -1,13 +1,14 @@
-"""Joining the coefficients of several BModels into one memory, so that weights which are equal are on the device once (BM1684X).
+"""Joining the coefficients of several BModels into one memory, so that weights which are equal are on the device once.
 
 The GDMA commands of a static stage have absolute addresses. So the weights that move, and the intermediate tensors behind them, take the
-addresses in the commands with them.
+addresses in the commands with them: the streams are decoded, changed and encoded again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from bmlang.bmodel.combine import Combined, Source, combine
 from bmlang.bmodel.container import BModel
@@ -15,18 +16,14 @@ from bmlang.bmodel.errors import CoefficientError
 from bmlang.bmodel.fields import Binary
 from bmlang.bmodel.schema import CmdGroup, CoeffMem, Location, Net, NetParameter, SubNet, Tensor
 from bmlang.bmodel.section import sha256
+from tpukernel.chips import chip_of
+from tpukernel.chips.tensors import SystemTensor
+from tpukernel.errors import TpuError
+
+if TYPE_CHECKING:
+    from tpukernel.isa import Instruction
 
 __all__ = ["combine_coeff"]
-
-CHIP = "BM1684X"
-DDR = 0x1_0000_0000
-ADDRESS_BYTES = 5
-COMMAND_BYTES, SYS_BYTES, SYS_TYPE = 96, 16, 6
-ADDRESSES_AT = (64, 72)
-"""Where the GDMA commands of the BM1684X have the addresses of source and destination."""
-THIRD_ADDRESS_AT = 80
-THIRD_ADDRESS_TYPES = (2, 7, 8)
-"""Commands with a mask or index tensor, which has a third address: masked select, gather, scatter."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +68,8 @@ def combine_coeff(sources: Sequence[Source]) -> Combined:
     """Like `combine`, but with one memory of coefficients for all nets.
 
     Raises:
-        CoefficientError: the chip is another one, a net is dynamic or relocated, has no named weights, or the memories begin at different
-            addresses.
+        CoefficientError: the commands of the chip are not known, a net is dynamic or relocated, has no named weights, or the memories begin
+            at different addresses.
         ChipMismatchError, NetConflictError, StageShapeError, UnknownFieldError: see `combine`.
     """
     combine(sources)  # refuses what could not stand side by side, before anything is moved
@@ -104,8 +101,6 @@ def _error(source: Source, message: str) -> CoefficientError:
 
 def _part(source: Source) -> _Part:
     stages = [(net, stage) for net in source.model.net for stage in net.stages]
-    if source.model.chip != CHIP:
-        raise _error(source, f"the commands of {source.model.chip} cannot be moved to other addresses, only those of {CHIP}")
     coeffs = [stage.coeff_mem for _, stage in stages if stage.coeff_mem and stage.coeff_mem.binary_coeff and stage.coeff_mem.location]
     if not stages or len(coeffs) < len(stages):
         raise _error(source, "a stage has no coefficients with names")
@@ -147,12 +142,13 @@ def _moved(part: _Part, coeff: CoeffMem, dynamic_start: int) -> Source:
 
 
 def _stage(part: _Part, stage: NetParameter, coeff: CoeffMem, dynamic_start: int) -> NetParameter:
+    ddr = chip_of(part.source.model.chip).regions["ddr"]
     limit = stage.io_addr if stage.io_size else stage.ctx_addr
     size = coeff.binary_coeff.size if coeff.binary_coeff else 0
     shift = max(0, coeff.address + size - limit)
 
     def address(old: int) -> int:
-        if old < DDR:
+        if old not in ddr:
             return old
         if old >= limit:
             return old + shift
@@ -194,21 +190,25 @@ def _stage(part: _Part, stage: NetParameter, coeff: CoeffMem, dynamic_start: int
 
 
 def _group(source: Source, group: CmdGroup, address: Callable[[int], int]) -> CmdGroup:
+    from tpukernel.isa import decode, encode
+
     if group.binary_gdma is None:
         return group
-    data = bytearray(group.binary_gdma.data)
-    position = 0
-    for _ in range(group.gdma_num):
-        if position + SYS_BYTES > len(data):
-            raise _error(source, f"{group.gdma_num} GDMA commands are stated, but their stream of {len(data)} bytes ends before")
-        kind = data[position + 4] & 0xF
-        if kind == SYS_TYPE:
-            position += SYS_BYTES
-            continue
-        if position + COMMAND_BYTES > len(data):
-            raise _error(source, f"the GDMA command at {position} reaches over the end of its stream of {len(data)} bytes")
-        for offset in (*ADDRESSES_AT, THIRD_ADDRESS_AT) if kind in THIRD_ADDRESS_TYPES else ADDRESSES_AT:
-            place = slice(position + offset, position + offset + ADDRESS_BYTES)
-            data[place] = address(int.from_bytes(data[place], "little")).to_bytes(ADDRESS_BYTES, "little")
-        position += COMMAND_BYTES
-    return replace(group, binary_gdma=Binary(bytes(data)))
+    chip = chip_of(source.model.chip)
+    try:
+        commands = decode(chip, "gdma", group.binary_gdma.data)
+        data = encode(chip, [_readdressed(command, address) for command in commands])
+    except CoefficientError:
+        raise
+    except TpuError as error:
+        raise _error(source, f"its commands cannot be moved: {error.code}: {error.message}") from error
+    return replace(group, binary_gdma=Binary(data))
+
+
+def _readdressed(command: Instruction, address: Callable[[int], int]) -> Instruction:
+    changes = {
+        use.name: replace(use.value, address=address(use.value.address))
+        for use in command.operands()
+        if isinstance(use.value, SystemTensor) and address(use.value.address) != use.value.address
+    }
+    return command.replace(**changes) if changes else command

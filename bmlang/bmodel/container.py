@@ -57,6 +57,9 @@ class BModel:
     section: bytes | memoryview = field(default=b"", repr=False, compare=False)
     aligned: bool = field(default=True, compare=False)
 
+    def __repr__(self) -> str:
+        return f"BModel({self.model.chip}: {', '.join(net.name for net in self.model.net) or 'no nets'})"
+
     def chunks(self) -> Iterator[bytes | memoryview]:
         """The bytes of the file, in pieces; the same model always gives the same bytes.
 

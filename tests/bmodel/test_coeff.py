@@ -105,7 +105,7 @@ def changed(stage: dict[str, Any] | None = None, coeff: dict[str, Any] | None = 
     ("wanted", "reason"),
     [
         (sources(ADD), "no coefficients with names"),
-        (sources(TOPK_BM1684), "the commands of BM1684 cannot be moved"),
+        (sources(TOPK_BM1684), "its commands cannot be moved: ISA110"),
         (sources(ADD_DYNAMIC), "no coefficients with names"),
         (sources(RELOC), "address mode other than 0 and 1"),
         ([changed(coeff={"location": None})], "no coefficients with names"),
@@ -138,20 +138,14 @@ def test_commands_that_use_unnamed_weights() -> None:
         combine_coeff([changed(coeff={"location": coeff.location[:1]})])
 
 
-@pytest.mark.parametrize(
-    ("number", "size", "reason"),
-    [
-        (99, 0, "the GDMA command at 496 reaches over the end"),
-        (4, 100, "4 GDMA commands are stated"),
-        (4, 120, "the GDMA command at 96 reaches over the end"),
-    ],
-)
-def test_streams_that_end_too_early(number: int, size: int, reason: str) -> None:
+@pytest.mark.parametrize(("size", "code"), [(100, "ISA101"), (400, "ISA10")])
+def test_streams_that_cannot_be_decoded(size: int, code: str) -> None:
     stage = fixture(CONV).model.net[0].stages[0]
     assert stage.cmd_group is not None and stage.cmd_group[0].binary_gdma is not None
     binary = stage.cmd_group[0].binary_gdma
-    group = replace(stage.cmd_group[0], gdma_num=number, binary_gdma=replace(binary, data=binary.data[: size or None]))
-    with pytest.raises(CoefficientError, match=reason):
+    data = bytes(binary.data[:size]) + (b"\xff" * 96 if size == 400 else b"")
+    group = replace(stage.cmd_group[0], binary_gdma=replace(binary, data=data))
+    with pytest.raises(CoefficientError, match=f"its commands cannot be moved: {code}"):
         combine_coeff([changed(stage={"cmd_group": (group,)})])
 
 

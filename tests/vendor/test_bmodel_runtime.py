@@ -74,7 +74,7 @@ def check(bmodel: BModel, recording: Recording, folder: Path) -> None:
             assert found[name].dtype == arrays[name].dtype and found[name].tobytes() == arrays[name].tobytes(), name
 
 
-@pytest.mark.parametrize("recording", map(marked, recordings()))
+@pytest.mark.parametrize("recording", [marked(recording) for recording in recordings()])
 def test_a_file_that_was_written_again_runs_as_before(recording: Recording, tmp_path: Path) -> None:
     check(load(recording.model), recording, tmp_path)
 
