@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 anything else, with one line on stderr. The texts on stdou
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -88,16 +89,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         operation, call = _parse(given)
-        return operation.run(call.arguments, call.options)
+        code = operation.run(call.arguments, call.options)
+        sys.stdout.flush()
     except _UsageError as error:
         return _fail(str(error))
     except TpuError as error:
         return _fail("; ".join(" ".join(line.split()) for line in str(error).splitlines()))
-    except BrokenPipeError:  # the reader (head, less) has seen enough
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader (head, less) has seen enough; what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    return code
 
 
 def _fail(message: str) -> int:

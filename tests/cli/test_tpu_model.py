@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from tests.support.bmodels import (
     recorded,
     write_fixture,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class TpuModel:
@@ -406,6 +410,19 @@ def test_what_cannot_be_combined(tpu_model: TpuModel, names: tuple[str, str], co
     files = [tpu_model.file(name, f"{k}.bmodel") for k, name in enumerate(names)]
     message = tpu_model.fails("--combine", *files, "-o", "out.bmodel")
     assert code in message and "0.bmodel" in message and not Path("out.bmodel").exists()
+
+
+def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
+    path = tmp_path / "long.bmodel"
+    new_bmodel("BM1684X", [Net(name="x" * 100)] * 2000).save(path)  # more text than a pipe holds
+    code = "import sys; from bmlang.cli.tpu_model import main; sys.exit(main())"
+    command = [sys.executable, "-W", "error", "-c", code, "--print", str(path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline() == b"{\n"
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == (b"", 0)
+    process.stderr.close()
 
 
 def test_a_folder_that_cannot_be_written(tpu_model: TpuModel) -> None:
