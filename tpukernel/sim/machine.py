@@ -85,7 +85,7 @@ class Machine:
     def load(self, tensor: LocalTensor | SystemTensor, values: Array) -> None:
         """Put an array of the tensor's shape and numpy dtype into the memory."""
         self.memory.store(tensor, values)
-        self.memory.written.mark_tensor(tensor)
+        self.memory.written.mark_elements(*self.memory.place(tensor))
 
     # ------------------------------------------------------------------ running
 

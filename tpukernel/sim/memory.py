@@ -8,6 +8,7 @@ are used.
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -28,6 +29,9 @@ Bytes = NDArray[np.uint8]
 Array = NDArray[np.generic]
 
 DEFAULT_DDR_BYTES = 4 << 30
+
+_NO_RESERVE: int = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+"""Lets a machine have more DDR than the computer has memory; Python names the flag from 3.13 on."""
 
 
 class Memory:
@@ -50,7 +54,7 @@ class Memory:
             from tpukernel.chips.static_memory import static_memory
 
             self.spaces["static"][:] = static_memory(chip)
-        self.written = Written(self)
+        self.written = Written(self.spaces)
 
     # ------------------------------------------------------------------ bytes
 
@@ -136,9 +140,8 @@ class Memory:
 class Written:
     """Which bytes of the memories somebody has written: by the user, or by a program that was checked."""
 
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self._marks = {name: anonymous(space.size) for name, space in memory.spaces.items()}
+    def __init__(self, spaces: Mapping[str, Bytes]) -> None:
+        self._marks = {name: anonymous(space.size) for name, space in spaces.items()}
         self._all = False
 
     def everything(self) -> None:
@@ -149,17 +152,18 @@ class Written:
         """These bytes are written."""
         self._marks[space][offset : offset + size] = 1
 
-    def mark_tensor(self, operand: LocalTensor | SystemTensor) -> None:
-        """The elements of this operand are written."""
-        space, placement = self._memory.place(operand)
-        placement.write(self._marks[space], np.full(placement.shape, -1, f"i{placement.itemsize}").view(f"u{placement.itemsize}"))
+    def mark_elements(self, space: str, placement: Placement) -> None:
+        """The elements of an operand are written."""
+        ones = np.broadcast_to(np.uint64(0x0101_0101_0101_0101).astype(f"u{placement.itemsize}"), placement.shape)
+        placement.write(self._marks[space], ones)
 
-    def missing(self, operand: LocalTensor | SystemTensor) -> NDArray[np.int64] | None:
+    def missing(self, space: str, placement: Placement) -> NDArray[np.int64] | None:
         """Byte offsets in their memory of the elements of an operand that are not written, or None."""
-        space, placement = self._memory.place(operand)
         if self._all or space == "static":
             return None
-        absent = (placement.read(self._marks[space]).view(np.uint8).reshape(*placement.shape, -1) == 0).any(axis=-1)
+        marks = placement.read(self._marks[space])
+        whole = np.uint64(0x0101_0101_0101_0101).astype(marks.dtype)
+        absent = marks != whole
         return placement.offsets()[absent] if absent.any() else None
 
 
@@ -167,4 +171,4 @@ def anonymous(size: int) -> Bytes:
     """Zeroed memory that is taken from the system only when it is touched."""
     if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
         return np.frombuffer(mmap.mmap(-1, size), np.uint8)
-    return np.frombuffer(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)), np.uint8)
+    return np.frombuffer(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE), np.uint8)

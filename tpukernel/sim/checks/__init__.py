@@ -33,7 +33,11 @@ def _find(program: Program, memory: Memory) -> Iterator[CheckError]:
             yield from wrong
             if wrong:  # its operands are nowhere, or not where they seem to be
                 continue
-            found = accesses_of(instruction, memory)
+            try:
+                found = accesses_of(instruction, memory)
+            except CheckError as error:
+                yield error
+                continue
             yield from overlapping(found)
             yield from unwritten_reads(found, memory)
             accesses.extend(found)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.placement import Placement
 from tpukernel.chips.tensors import Constant
+from tpukernel.errors import TpuError
 from tpukernel.isa.instruction import Instruction, OperandUse
+from tpukernel.sim.checks.errors import IllegalInstructionError
 from tpukernel.sim.memory import Memory
 
 __all__ = ["Access", "accesses_of", "bytes_text"]
@@ -38,37 +40,16 @@ class Access:
     @cached_property
     def span(self) -> tuple[int, int, int]:
         """A box around the bytes: lanes as a bit mask, first byte and end in the lane (in the memory, where there are no lanes)."""
-        if self.space != "lmem":
-            return 1, self.placement.base, self.placement.end
-        if self._goes_on_in_next_lane:
-            return (1 << self.chip.lanes) - 1, 0, self.chip.lane_bytes
-        offsets = self.first_offsets
-        lanes, places = np.divmod(offsets, self.chip.lane_bytes)
-        mask = 0
-        for lane in np.unique(lanes).tolist():
-            mask |= 1 << lane
-        return mask, int(places.min()), int(places.max()) + self.placement.itemsize
-
-    @cached_property
-    def first_offsets(self) -> NDArray[np.int64]:
-        """Offsets of the elements that bound the tensor: every channel, and the first and last index of the other dimensions."""
-        corners = [
-            axis.offsets() if position == self._lane_axis else axis.offsets()[[0, -1]] for position, axis in enumerate(self.placement.axes)
-        ]
-        total = np.array(self.placement.base, np.int64)
-        for offsets in corners:
-            total = total[..., None] + offsets
-        return total.reshape(-1)
-
-    @property
-    def _goes_on_in_next_lane(self) -> bool:
-        """True for an operand of DMA_general, to which local memory is one array of bytes, that leaves the lane where it starts."""
-        row_end = self.placement.base % self.chip.lane_bytes + self.placement.axes[-1].reach + self.placement.itemsize
-        return row_end > self.chip.lane_bytes
-
-    @property
-    def _lane_axis(self) -> int:
-        return next((i for i, axis in enumerate(self.placement.axes) if axis.inner == self.chip.lane_bytes), 1)
+        lanes, low, high = 1, self.placement.base, self.placement.base + self.placement.itemsize
+        for axis in self.placement.axes:
+            if self.space != "lmem" or axis.inner != self.chip.lane_bytes:
+                high += axis.reach
+                continue
+            first, last = axis.start, axis.start + axis.count - 1
+            lanes = _lane_mask(first, min(axis.count, axis.period), axis.period)
+            low += first // axis.period * axis.outer
+            high += last // axis.period * axis.outer
+        return lanes, low, high
 
     def may_touch(self, other: Access) -> bool:
         """False when the boxes around the bytes have nothing in common."""
@@ -94,13 +75,27 @@ class Access:
         return f"{self.use.name} {value.dtype}[{','.join(map(str, value.shape))}] of {self.instruction.title}"
 
 
+def _lane_mask(first: int, count: int, lanes: int) -> int:
+    ones = ((1 << count) - 1) << first % lanes
+    return ones & ((1 << lanes) - 1) | ones >> lanes
+
+
 def accesses_of(instruction: Instruction, memory: Memory) -> list[Access]:
-    """The tensor operands of a command in their memories."""
+    """The tensor operands of a command in their memories.
+
+    Raises:
+        IllegalInstructionError: one of them lies in no memory of this machine.
+    """
     found: list[Access] = []
     for use in instruction.operands():
-        if not isinstance(use.value, Constant):
+        if isinstance(use.value, Constant):
+            continue
+        try:
             space, placement = memory.place(use.value)
-            found.append(Access(memory.chip, instruction, use, space, placement))
+        except TpuError as error:
+            message = f"{use.name}: {error.message}"
+            raise IllegalInstructionError(message, instructions=[instruction], operands=[use.name], help=error.help) from error
+        found.append(Access(memory.chip, instruction, use, space, placement))
     return found
 
 

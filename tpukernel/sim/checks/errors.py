@@ -26,9 +26,8 @@ class CheckError(TpuError):
 
 
 def describe(instruction: Instruction) -> str:
-    """A command by engine, number, name and, where it is known, place."""
-    place = f", {instruction.where}" if instruction.where else ""
-    return f"{instruction.engine} command {instruction.id} ({instruction.title}{place})"
+    """A command by its place and name."""
+    return f"{instruction.where or instruction.engine} ({instruction.title})"
 
 
 class IllegalInstructionError(CheckError, code="SIM120"):
