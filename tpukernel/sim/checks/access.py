@@ -40,6 +40,11 @@ class Access:
     @cached_property
     def span(self) -> tuple[int, int, int]:
         """A box around the bytes: lanes as a bit mask, first byte and end in the lane (in the memory, where there are no lanes)."""
+        lane_bytes = self.chip.lane_bytes
+        if self.space == "lmem" and all(axis.inner != lane_bytes for axis in self.placement.axes):
+            # DMA_general, to which local memory is one array of bytes, and which goes on in the next lane.
+            first, last = self.placement.base // lane_bytes, (self.placement.end - 1) // lane_bytes
+            return _lane_mask(first, last - first + 1, self.chip.lanes), 0, lane_bytes
         lanes, low, high = 1, self.placement.base, self.placement.base + self.placement.itemsize
         for axis in self.placement.axes:
             if self.space != "lmem" or axis.inner != self.chip.lane_bytes:
