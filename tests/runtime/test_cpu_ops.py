@@ -30,15 +30,17 @@ def test_a_net_with_a_host_subnet_gives_the_official_outputs() -> None:
     x=hnp.arrays("f4", hnp.array_shapes(max_dims=4, max_side=6), elements=st.floats(-4, 4, width=32) | st.integers(-2, 2)),
     data=st.data(),
     descending=st.booleans(),
+    by_value=st.booleans(),
 )
-def test_topk(x: np.ndarray, data: st.DataObject, descending: bool) -> None:
+def test_topk(x: np.ndarray, data: st.DataObject, descending: bool, by_value: bool) -> None:
     axis = data.draw(st.integers(-x.ndim, x.ndim - 1))
     k = data.draw(st.integers(-1, x.shape[axis]))
-    values, indices = topk(topk_parameters(k, axis, descending=descending), [x])
+    values, indices = topk(topk_parameters(k, axis, descending=descending, by_value=by_value), [x])
     count = x.shape[axis] if k == -1 else k
     lines = np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis])
     # A reference that sorts tuples: the value first, then the place.
     order = [sorted(range(line.size), key=lambda i, line=line: (-line[i] if descending else line[i], i))[:count] for line in lines]
+    order = order if by_value else [sorted(places) for places in order]
     wanted = np.array([line[places] for line, places in zip(lines, order, strict=True)], "f4").reshape(len(lines), count)
     assert indices.dtype == np.int32 and values.dtype == np.float32
     assert np.array_equal(np.moveaxis(values, axis, -1).reshape(len(lines), count), wanted)
