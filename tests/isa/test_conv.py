@@ -99,9 +99,9 @@ BREACHES = [
     Breach(FLOAT.replace(bias=LocalTensor(5 * BANK + 2, (1, 70, 1, 1), f32, Layout.COMPACT)), "placement", AlignmentError, "bias"),
     Breach(
         FLOAT.replace(result_add=True, dst=LocalTensor(LANE - 4 * 128, (2, 70, 4, 9), f16)),
-        "partial_sum",
+        "placement",
         LocalRangeError,
-        "dst",
+        "partial_sum",
     ),
     Breach(FLOAT.replace(weight=LocalTensor(4 * BANK + 2, (70, 33, 3, 3), f16, Layout.WEIGHT)), "aligned", AlignmentError, "weight"),
     Breach(INTEGER.replace(pad_value=LocalTensor(6 * BANK + 1, (1, 33, 1, 2), u8, Layout.COMPACT)), "aligned", AlignmentError, "pad_value"),

@@ -83,9 +83,9 @@ BREACHES = [
     Breach(F32.replace(right=LocalTensor(4 * BANK + 4, (33, 3, 1, 8), f32)), "placement", AlignmentError, "right"),
     Breach(
         REQUANT.replace(dst=matrix_tensor(LANE - 64, 1, 3, u8, cols_per_channel=40), right=matrix(4, 130, 3, u8, 40)),
-        "partial_sum",
+        "placement",
         LocalRangeError,
-        "dst",
+        "partial_sum",
     ),
     Breach(F32.replace(right=matrix(4 + 16, 33, 20, f32)), "same_lane", LaneMismatchError, "right"),
     Breach(F32.replace(bias=matrix(6 + 16, 1, 20, f32)), "same_lane", LaneMismatchError, "bias"),

@@ -57,7 +57,10 @@ BREACHES = [
     Breach(INTEGER.replace(dst=matrix(0, 70, 9, i16)), "dtypes", OperandDtypeError, "dst"),
     Breach(NN.replace(left=LocalTensor(BANK + 2, (1, 70, 1, 33), bf16)), "placement", AlignmentError, "left"),
     Breach(
-        NN.replace(dst=LocalTensor(LANE - 128, (1, 70, 1, 20), bf16), right=matrix(2, 33, 20, bf16)), "partial_sum", LocalRangeError, "dst"
+        NN.replace(dst=LocalTensor(LANE - 128, (1, 70, 1, 20), bf16), right=matrix(2, 33, 20, bf16)),
+        "placement",
+        LocalRangeError,
+        "partial_sum",
     ),
     Breach(
         INTEGER.replace(right_zero_point=lane_table(BM1684X, 3 * BANK + 1, (1, 70, 1, 9), i8)),

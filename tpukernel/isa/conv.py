@@ -19,7 +19,7 @@ from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rules import Rule, attribute_range, in_lane_0, operands_by_op, placement, rule, same_lane_of, start_alignment
 from tpukernel.isa.spec import Direction, DtypeCode, attribute, local, local_or_constant, optional_attribute, optional_local_or_constant
-from tpukernel.isa.sums import SignCode, partial_sum_inside, zero_constant, zero_or_operand
+from tpukernel.isa.sums import SignCode, zero_constant, zero_or_operand
 from tpukernel.isa.window import number_ranges, numbers, window_fits
 
 __all__ = ["Conv", "ConvOp"]
@@ -244,7 +244,6 @@ class Conv(Instruction):
         window_fits(),
         rule("result_add", "Partial sums are added in NORMAL, and not to 16-bit integers.", AttributeRangeError, _bad_result_add),
         placement,
-        partial_sum_inside,
         start_alignment("`weight` starts at a multiple of the EU bytes, unless it is f32; the pairs of `pad_value` are not split.", _units),
         in_lane_0("`input` and `pad_value` start in lane 0, unless they are f32.", _in_lane_0),
         same_lane_of("dst", "weight", "bias", "kernel_zero_point"),

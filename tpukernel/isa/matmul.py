@@ -29,7 +29,7 @@ from tpukernel.isa.spec import (
     optional_attribute,
     optional_local_or_constant,
 )
-from tpukernel.isa.sums import SignCode, partial_sum_inside, zero_or_operand
+from tpukernel.isa.sums import SignCode, zero_or_operand
 
 __all__ = ["MatMul", "MatMulOp"]
 
@@ -266,7 +266,6 @@ class MatMul(Instruction):
         attribute_range("left_shift", 0, 31),
         attribute_range("right_shift", 0, 32),
         placement,
-        partial_sum_inside,
         same_lane_of("dst", "right", "bias"),
     )
 

@@ -20,7 +20,7 @@ from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.lane_table import lane_table_strides
 from tpukernel.isa.rules import Rule, in_lane_0, operands_by_op, placement, rule, start_alignment
 from tpukernel.isa.spec import Direction, DtypeCode, LocalField, Shape, attribute, local, local_or_constant
-from tpukernel.isa.sums import ZeroField, partial_sum_inside
+from tpukernel.isa.sums import ZeroField
 
 __all__ = ["MatMul2", "MatMul2Op"]
 
@@ -184,7 +184,6 @@ class MatMul2(Instruction):
         rule("shapes", "The dimension that `dst` takes from `right` is the same in both.", OperandShapeError, _bad_shapes),
         rule("dtypes", "f16, bf16 or 8-bit integers; the result is f32, of the same type, or i32.", OperandDtypeError, _bad_dtypes),
         placement,
-        partial_sum_inside,
         start_alignment("A zero point per column starts at a multiple of the EU bytes.", _units),
         in_lane_0("All operands start in lane 0.", lambda _: ("dst", "left", "right", "right_zero_point")),
     )

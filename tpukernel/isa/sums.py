@@ -5,21 +5,17 @@ These are operands for which absence means 0, types of which a command holds the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Protocol, cast
+from collections.abc import Callable
+from typing import cast
 
-from tpukernel.chips.chip import Chip
-from tpukernel.chips.layout import local_placement
 from tpukernel.chips.tensors import Constant, Layout, LocalTensor
 from tpukernel.dtypes import Dtype
-from tpukernel.errors import TpuError
-from tpukernel.isa.errors import LocalRangeError, OperandDtypeError
+from tpukernel.isa.errors import OperandDtypeError
 from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
-from tpukernel.isa.rules import rule
 from tpukernel.isa.spec import DtypeCode, LocalField, OperandField, Presence, Shape, ShapeRule
 
-__all__ = ["SignCode", "ZeroConstant", "ZeroField", "partial_sum_inside", "zero_constant", "zero_or_operand"]
+__all__ = ["SignCode", "ZeroConstant", "ZeroField", "zero_constant", "zero_or_operand"]
 
 
 class SignCode(DtypeCode):
@@ -138,31 +134,3 @@ class ZeroConstant(OperandField[Constant | None]):
 def zero_constant(field: str, dtype: DtypeCode, *, present: Presence, shared: bool) -> Constant | None:
     """A constant whose absence is 0 (see `ZeroConstant`)."""
     return cast("Constant | None", ZeroConstant(field, dtype, present=present, shared=shared))
-
-
-class _Accumulates(Protocol):
-    """An instruction that can add to a partial sum."""
-
-    @property
-    def dst(self) -> LocalTensor: ...
-    @property
-    def partial_sum(self) -> LocalTensor | None: ...
-
-
-def _partial_sum_outside(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
-    accumulates = cast("_Accumulates", instruction)
-    if accumulates.partial_sum is None:
-        return
-    try:
-        local_placement(chip, accumulates.dst)
-    except TpuError:
-        return  # a problem of dst itself
-    try:
-        local_placement(chip, accumulates.partial_sum)
-    except TpuError as error:
-        yield "dst", f"the partial sum at dst of {instruction.title}: {error.message}", error.help
-
-
-partial_sum_inside = rule(
-    "partial_sum", "The partial sum, which can be wider than `dst`, ends inside its lanes, too.", LocalRangeError, _partial_sum_outside
-)

@@ -45,9 +45,16 @@ class Access:
             # DMA_general, to which local memory is one array of bytes, and which goes on in the next lane.
             first, last = self.placement.base // lane_bytes, (self.placement.end - 1) // lane_bytes
             return _lane_mask(first, last - first + 1, self.chip.lanes), 0, lane_bytes
-        lanes, low, high = 1, self.placement.base, self.placement.base + self.placement.itemsize
-        for axis in self.placement.axes:
-            if self.space != "lmem" or axis.inner != self.chip.lane_bytes:
+        placement, lane_bytes = self.placement, self.chip.lane_bytes
+        if self.space != "lmem":
+            return 1, placement.base, placement.end
+        if all(axis.inner != lane_bytes for axis in placement.axes):  # a stretch that runs on from lane to lane
+            first, last = placement.base // lane_bytes, (placement.end - 1) // lane_bytes
+            inside = (placement.base % lane_bytes, (placement.end - 1) % lane_bytes + 1) if first == last else (0, lane_bytes)
+            return _lane_mask(first, last - first + 1, self.chip.lanes), *inside
+        lanes, low, high = 1, placement.base, placement.base + placement.itemsize
+        for axis in placement.axes:
+            if axis.inner != lane_bytes:
                 high += axis.reach
                 continue
             first, last = axis.start, axis.start + axis.count - 1
