@@ -70,6 +70,11 @@ class Network:
         return f"<Network {self.name}: {shown(self.inputs)} -> {shown(self.outputs)}>"
 
     @property
+    def stage_count(self) -> int:
+        """Number of stages."""
+        return len(self._net.stages)
+
+    @property
     def is_dynamic(self) -> bool:
         """Whether a stage is dynamic."""
         return any(stage.is_dynamic for stage in self._net.stages)
@@ -116,7 +121,7 @@ class Network:
         return [inputs[tensor.name] for tensor in self.inputs]
 
     def _stage_for(self, shapes: Sequence[tuple[int, ...]], wanted: int | None) -> int:
-        count = len(self._net.stages)
+        count = self.stage_count
         if wanted is not None and not 0 <= wanted < count:
             raise StageChoiceError(f"net {self.name!r} has no stage {wanted}", help=f"it has {count}, counted from 0")
         for number in range(count) if wanted is None else (wanted,):
