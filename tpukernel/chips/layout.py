@@ -72,7 +72,7 @@ __all__ = [
 _T = TypeVar("_T", bound=np.generic)
 
 _LARGEST_COUNT = (1 << 32) - 1
-"""System tensors may have more elements in a dimension than `Chip.max_shape`: DMA_general has a count of 32 bits, DMA_gather as many rows."""
+"""Sizes of system tensors may be larger than `Chip.max_shape`: DMA_general has a count of 32 bits, DMA_gather as many rows."""
 
 _PACKED_UNIT_BYTES = 4
 """Packed tensors are aligned like tensors of this item size, whatever the size of their unit."""
