@@ -7,6 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from tests.support.builders import builders, conv, matmul, pool
 from tests.support.differential import Case, compare, hard_values
@@ -17,7 +18,8 @@ from tpukernel.isa import Instruction
 from tpukernel.sim.memory import Array
 
 FUNCTIONS = sorted({*conv.BUILDERS, *pool.BUILDERS, *matmul.BUILDERS} & accepted_dtypes().keys())
-DRAWS = 20
+DRAWS = 20 if settings.default and settings.default.max_examples > 1000 else 2
+"""Random cases for each function and combination of types; 20 in the nightly profile."""
 MOST_MACS = 3_000_000
 """More take the official model seconds."""
 
