@@ -92,7 +92,15 @@ FORMATS: dict[str, str] = {
 }
 """Fields by command format."""
 
-_SG = ["pl_gather_rec", "pe_m_gather_d1coor", "pe_s_nonzero", "pe_s_scatter_pp_d1coor", "pl_gather_perw", "pl_scatter_perw", "pe_s_nonzero_hzd"]
+_SG = [
+    "pl_gather_rec",
+    "pe_m_gather_d1coor",
+    "pe_s_nonzero",
+    "pe_s_scatter_pp_d1coor",
+    "pl_gather_perw",
+    "pl_scatter_perw",
+    "pe_s_nonzero_hzd",
+]
 
 NEVER_EMITTED: dict[tuple[str, int, int], str] = {
     ("tiu", 4, 2): "RQ rq2",
