@@ -126,7 +126,7 @@ def _shapes(text: str) -> list[Shape]:
     compact = text.replace(" ", "")
     if not re.fullmatch(r"\[(\d+(,\d+)*)?\](,\[(\d+(,\d+)*)?\])*", compact):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form [1,3,8,8],[1,10]")
-    return [tuple(map(int, filter(None, dims.split(",")))) for dims in re.findall(r"\[([\d,]*)\]", compact)]
+    return [tuple(int(dim) for dim in re.findall(r"\d+", dims)) for dims in compact.split("],[")]
 
 
 # ------------------------------------------------------------------ running

@@ -16,6 +16,7 @@ from bmlang.bmodel.schema import Net
 from bmlang.runtime import Runtime
 from bmlang.runtime.errors import DynamicSubnetError, RunChipError
 from tests.support.bmodels import TOPK
+from tests.support.conv_example import INPUTS, conv_model
 from tests.support.cpu_models import host_model, topk_parameters
 from tests.support.model_runs import runs_of
 from tests.support.model_tool import corpus
@@ -118,3 +119,10 @@ def test_a_host_subnet(k: int, by_value: bool, tmp_path: Path) -> None:
     path, (run,) = tmp_path / "host.bmodel", runs_of(TOPK)
     host_model(topk_parameters(k, 1, by_value=by_value), k=k).save(path)
     same(Runtime(path)["convtopk"].run(run.inputs), official(path, "convtopk", run.inputs, tmp_path))
+
+
+def test_a_model_made_by_hand(tmp_path: Path) -> None:
+    """The official runtime takes a file that was made here from a program of our own, and computes the same."""
+    path = tmp_path / "block.bmodel"
+    conv_model().save(path)
+    same(Runtime(path, check=True)["block"].run(INPUTS), official(path, "block", INPUTS, tmp_path))

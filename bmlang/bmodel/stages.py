@@ -1,0 +1,110 @@
+"""Making a static stage: a program with its inputs, outputs and coefficients, as the official compiler writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmlang.bmodel.errors import FieldRangeError
+from bmlang.bmodel.fields import Binary
+from bmlang.bmodel.schema import DATA_TYPES, CmdGroup, CoeffMem, Location, NetParameter, Shape, StageIR, SubNet, Tensor
+from bmlang.bmodel.section import align, sha256
+from tpukernel.chips.chip import Chip, chip_of
+from tpukernel.dtypes import Dtype, dtype_of
+from tpukernel.isa.program import Group, Program
+
+__all__ = ["coefficients", "io_tensor", "static_stage"]
+
+_NUMBERS = {name: number for number, (name, _) in enumerate(DATA_TYPES)}
+_TPU = 1
+_INPUT, _OUTPUT = 1, 2
+
+
+def io_tensor(name: str, dtype: Dtype, shape: Sequence[int], address: int, *, scale: float = 1.0, zero_point: int = 0) -> Tensor:
+    """An input or output of a stage at a device address."""
+    return Tensor(
+        name=name,
+        data_type=_NUMBERS[dtype.numpy.name],
+        device_addr=address,
+        size=prod(shape) * dtype.itemsize,
+        shape=(Shape(dim=tuple(shape)),),
+        mem_type=_TPU,
+        scale=scale,
+        zero_point=zero_point,
+    )
+
+
+def coefficients(chip: Chip | str, weights: Mapping[str, NDArray[np.generic]]) -> CoeffMem:
+    """Coefficients at the start of the DDR, each weight at a multiple of 4 KiB: `location` says where (offsets to `address`).
+
+    Raises:
+        DtypeNameError: the TPU has no such data type.
+    """
+    data, places = bytearray(), list[Location]()
+    for name, array in weights.items():
+        dtype_of(array.dtype)
+        raw = np.ascontiguousarray(array).tobytes()
+        places.append(Location(name=name, offset=len(data), size=align(len(raw))))
+        data += raw + bytes(align(len(raw)) - len(raw))
+    content = bytes(data)
+    return CoeffMem(
+        address=chip_of(chip).regions["ddr"].base, check_code=sha256(content), binary_coeff=Binary(content), location=tuple(places)
+    )
+
+
+def static_stage(
+    program: Program,
+    *,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    ctx_addr: int,
+    ctx_size: int,
+    coeff: CoeffMem | None = None,
+) -> NetParameter:
+    """A stage of one TPU subnet.
+
+    Args:
+        program: the commands, with end commands. Its addresses are in the coefficients and in the `ctx_size` bytes from `ctx_addr` on.
+        inputs, outputs: in their order (see `io_tensor`); they lie in these bytes, too.
+        ctx_addr, ctx_size: device memory of inputs, outputs and intermediate tensors.
+        coeff: the coefficients (see `coefficients`).
+
+    Raises:
+        FieldRangeError: the program has no end commands; the official runtime would go on behind it.
+        LegalityError: the program cannot be encoded (see `Program.streams`).
+    """
+    if not all(group.ended for group in program.groups):
+        raise FieldRangeError("the program of a stage has no end commands", help="call Program.end() behind the last command")
+    groups = tuple(_command_group(program, k, group) for k, group in enumerate(program.groups))
+    ins = tuple(replace(tensor, hidden=_INPUT, index=k) for k, tensor in enumerate(inputs))
+    outs = tuple(replace(tensor, hidden=_OUTPUT, index=k) for k, tensor in enumerate(outputs))
+    subnet = SubNet(cmd_group=groups, input_tensor=ins, output_tensor=outs, id=0, next_subnet_ids=(-1,), run_core=1)
+    return NetParameter(
+        input_tensor=ins,
+        output_tensor=outs,
+        ctx_addr=ctx_addr,
+        ctx_size=ctx_size,
+        ctx_sizes=(ctx_size,),
+        coeff_mem=coeff,
+        cmd_group=groups,
+        stage_ir=(StageIR(),),
+        binary_ir=Binary(b""),
+        sub_net=(subnet,),
+        core_num=1,
+    )
+
+
+def _command_group(program: Program, number: int, group: Group) -> CmdGroup:
+    streams = program.streams(number)
+    return CmdGroup(
+        bdc_num=len(group.tiu),
+        gdma_num=len(group.gdma),
+        binary_bdc=Binary(streams["tiu"]),
+        binary_gdma=Binary(streams["gdma"]),
+        bdc_cmd_byte=len(streams["tiu"]),
+        gdma_cmd_byte=len(streams["gdma"]),
+    )
