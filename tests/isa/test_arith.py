@@ -18,9 +18,9 @@ from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i16, i32, u8, u16, u32
 from tpukernel.isa import Arith, ArithOp, Rounding, decode, encode
 from tpukernel.isa.arith_op import LEADING, MOVES, SELECTS, SHIFTABLE, UNARY
 from tpukernel.isa.errors import (
-    AlignmentError,
     AttributeRangeError,
     LaneMismatchError,
+    OperandAlignmentError,
     OperandDtypeError,
     OperandKindError,
     OperandLayoutError,
@@ -93,7 +93,7 @@ BREACHES = [
     Breach(binary(ArithOp.SUBS, u8, u8, u8), "result_sign", OperandDtypeError, "dst"),
     Breach(ADD.replace(src2=Constant(1, i8), rounding=Rounding.UP), "integer_shift", OperandKindError, "src2"),
     Breach(MAC.replace(src2=LocalTensor(0x3000, (1, 5, 1, 1), i8, Layout.COMPACT)), "constant_src2", OperandKindError, "src2"),
-    Breach(ADD.replace(dst=LocalTensor(32, SHAPE, f32)), "placement", AlignmentError, "dst"),
+    Breach(ADD.replace(dst=LocalTensor(32, SHAPE, f32)), "placement", OperandAlignmentError, "dst"),
     Breach(ADD.replace(src1=LocalTensor(LANE, SHAPE, f32)), "same_lane", LaneMismatchError, "src1"),
     Breach(ADD.replace(dst=tensor(0, f32, (105, 0, 7, 1))), "result_strides", OperandLayoutError, "dst"),
     Breach(CAST.replace(rounding=Rounding.HALF_UP), "cast_rounding", AttributeRangeError, "rounding"),

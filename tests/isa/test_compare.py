@@ -9,7 +9,7 @@ from tpukernel import BM1684X
 from tpukernel.chips.tensors import Constant, LocalTensor
 from tpukernel.dtypes import bf16, f16, f32, i8, i16, i32, u16
 from tpukernel.isa import Compare, CompareOp, decode, encode
-from tpukernel.isa.errors import AlignmentError, LaneMismatchError, OperandDtypeError, OperandKindError
+from tpukernel.isa.errors import LaneMismatchError, OperandAlignmentError, OperandDtypeError, OperandKindError
 
 SHAPE = (2, 70, 3, 7)
 
@@ -45,7 +45,7 @@ BREACHES = [
     Breach(BOTH.replace(dst=local(0, bf16)), "types", OperandDtypeError, "dst"),
     Breach(SELECT.replace(src0=local(0x2000, f16), src1=Constant(1, f16)), "widths", OperandDtypeError, "src2"),
     Breach(BOTH.replace(dst=local(0, i8), src0=local(0x4000, i8), src1=Constant(0, i8)), "widths", OperandDtypeError, "src2"),
-    Breach(SELECT.replace(src2=local(0x4004, f32)), "placement", AlignmentError, "src2"),
+    Breach(SELECT.replace(src2=local(0x4004, f32)), "placement", OperandAlignmentError, "src2"),
     Breach(SELECT.replace(src2=local(BM1684X.lane_bytes, f32)), "same_lane", LaneMismatchError, "src2"),
 ]
 

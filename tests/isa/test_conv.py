@@ -10,11 +10,11 @@ from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i16, i32, u8, u16
 from tpukernel.isa import Conv, ConvOp, decode, encode
 from tpukernel.isa.errors import (
-    AlignmentError,
     AttributeRangeError,
     FieldRangeError,
     LaneMismatchError,
     LocalRangeError,
+    OperandAlignmentError,
     OperandConflictError,
     OperandDtypeError,
     OperandKindError,
@@ -95,16 +95,21 @@ BREACHES = [
     Breach(FLOAT.replace(kernel=(11, 3)), "window", OperandShapeError, "dst"),
     Breach(REQUANT.replace(result_add=True), "result_add", AttributeRangeError, "result_add"),
     Breach(NARROW.replace(result_add=True), "result_add", AttributeRangeError, "result_add"),
-    Breach(FLOAT.replace(dst=LocalTensor(4, (2, 70, 4, 9), f16)), "placement", AlignmentError, "dst"),
-    Breach(FLOAT.replace(bias=LocalTensor(5 * BANK + 2, (1, 70, 1, 1), f32, Layout.COMPACT)), "placement", AlignmentError, "bias"),
+    Breach(FLOAT.replace(dst=LocalTensor(4, (2, 70, 4, 9), f16)), "placement", OperandAlignmentError, "dst"),
+    Breach(FLOAT.replace(bias=LocalTensor(5 * BANK + 2, (1, 70, 1, 1), f32, Layout.COMPACT)), "placement", OperandAlignmentError, "bias"),
     Breach(
         FLOAT.replace(result_add=True, dst=LocalTensor(LANE - 4 * 128, (2, 70, 4, 9), f16)),
         "placement",
         LocalRangeError,
         "partial_sum",
     ),
-    Breach(FLOAT.replace(weight=LocalTensor(4 * BANK + 2, (70, 33, 3, 3), f16, Layout.WEIGHT)), "aligned", AlignmentError, "weight"),
-    Breach(INTEGER.replace(pad_value=LocalTensor(6 * BANK + 1, (1, 33, 1, 2), u8, Layout.COMPACT)), "aligned", AlignmentError, "pad_value"),
+    Breach(FLOAT.replace(weight=LocalTensor(4 * BANK + 2, (70, 33, 3, 3), f16, Layout.WEIGHT)), "aligned", OperandAlignmentError, "weight"),
+    Breach(
+        INTEGER.replace(pad_value=LocalTensor(6 * BANK + 1, (1, 33, 1, 2), u8, Layout.COMPACT)),
+        "aligned",
+        OperandAlignmentError,
+        "pad_value",
+    ),
     Breach(FLOAT.replace(input=local(2 + 16, (2, 33, 8, 9), f16)), "lane_0", LaneMismatchError, "input"),
     Breach(INTEGER.replace(pad_value=per_channel(6 + 16, 33, u8, 2)), "lane_0", LaneMismatchError, "pad_value"),
     Breach(FLOAT.replace(weight=local(4 + 16, (70, 33, 3, 3), f16, Layout.WEIGHT)), "same_lane", LaneMismatchError, "weight"),

@@ -12,9 +12,9 @@ from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
 from tpukernel.dtypes import f16, f32, i8, i32, u8, u16, u32
 from tpukernel.isa import Gather, GatherOp, decode, encode, lane_table, share_bank
 from tpukernel.isa.errors import (
-    AlignmentError,
     AttributeRangeError,
     LaneMismatchError,
+    OperandAlignmentError,
     OperandConflictError,
     OperandDtypeError,
     OperandKindError,
@@ -77,9 +77,9 @@ BREACHES = [
     Breach(GATHER_W.replace(skip_invalid=False), "exception", AttributeRangeError, "fill"),
     Breach(BATCH.replace(index=index(1, (2, 70, 1, 9))), "shared_bank", AttributeRangeError, "op"),
     Breach(SELECT.replace(count=index(1, (2, 70, 1, 1), COMPACT)), "shared_bank", AttributeRangeError, "op"),
-    Breach(SCATTER.replace(src=lane_table(BM1684X, BANK + 4, (1, 70, 1, 4), f32)), "aligned", AlignmentError, "src"),
-    Breach(GATHER_W.replace(index=LocalTensor(2 * BANK + 1, (1, 9, 1, 1), u8, COMPACT)), "aligned", AlignmentError, "index"),
-    Breach(BATCH.replace(dst=LocalTensor(4, (2, 70, 1, 9), f32)), "placement", AlignmentError, "dst"),
+    Breach(SCATTER.replace(src=lane_table(BM1684X, BANK + 4, (1, 70, 1, 4), f32)), "aligned", OperandAlignmentError, "src"),
+    Breach(GATHER_W.replace(index=LocalTensor(2 * BANK + 1, (1, 9, 1, 1), u8, COMPACT)), "aligned", OperandAlignmentError, "index"),
+    Breach(BATCH.replace(dst=LocalTensor(4, (2, 70, 1, 9), f32)), "placement", OperandAlignmentError, "dst"),
     Breach(BATCH.replace(index=index(2 + 16, (2, 70, 1, 9))), "same_lane", LaneMismatchError, "index"),
     Breach(GATHER_W.replace(src=local(1 + 16, (2, 70, 1, 20))), "same_lane", LaneMismatchError, "src"),
 ]

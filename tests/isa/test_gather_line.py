@@ -10,9 +10,9 @@ from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
 from tpukernel.dtypes import f16, f32, i16, u8, u16
 from tpukernel.isa import GatherLine, GatherLineOp, decode, encode, lane_table
 from tpukernel.isa.errors import (
-    AlignmentError,
     AttributeRangeError,
     LaneMismatchError,
+    OperandAlignmentError,
     OperandConflictError,
     OperandDtypeError,
     OperandShapeError,
@@ -49,8 +49,8 @@ BREACHES = [
     Breach(SCATTER.replace(index=LocalTensor(0x8000, (2, 70, 9, 1), u16)), "shapes", OperandShapeError, "index"),
     Breach(SCATTER.replace(skip_invalid=True), "exception", AttributeRangeError, "skip_invalid"),
     Breach(GATHER.replace(skip_invalid=False), "exception", AttributeRangeError, "fill"),
-    Breach(SCATTER.replace(src=TABLE_AT_2), "aligned", AlignmentError, "src"),
-    Breach(GATHER.replace(dst=lines(2, (2, 70, 3, 7))), "placement", AlignmentError, "dst"),
+    Breach(SCATTER.replace(src=TABLE_AT_2), "aligned", OperandAlignmentError, "src"),
+    Breach(GATHER.replace(dst=lines(2, (2, 70, 3, 7))), "placement", OperandAlignmentError, "dst"),
     Breach(GATHER.replace(src=lines(LANE, (1, 70, 5, 7))), "same_lane", LaneMismatchError, "src"),
 ]
 

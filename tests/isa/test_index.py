@@ -12,13 +12,13 @@ from tpukernel.chips.layout import byte_offsets
 from tpukernel.chips.tensors import LocalTensor
 from tpukernel.dtypes import f32, i32
 from tpukernel.isa import IndexGen, IndexGenOp, decode, encode
-from tpukernel.isa.errors import AlignmentError, AttributeRangeError, OperandDtypeError
+from tpukernel.isa.errors import AttributeRangeError, OperandAlignmentError, OperandDtypeError
 
 INDEX = IndexGen(op=IndexGenOp.ELEMENT, dst=LocalTensor(0x100, (1, 40, 1, 20), i32), id=1)
 
 BREACHES = [
     Breach(INDEX.replace(dst=LocalTensor(0x100, (1, 40, 1, 20), f32)), "dst_dtype", OperandDtypeError, "dst"),
-    Breach(INDEX.replace(dst=LocalTensor(0x104, (1, 40, 1, 20), i32)), "placement", AlignmentError, "dst"),
+    Breach(INDEX.replace(dst=LocalTensor(0x104, (1, 40, 1, 20), i32)), "placement", OperandAlignmentError, "dst"),
     Breach(INDEX.replace(op=IndexGenOp.LANE), "not_reproducible", AttributeRangeError, "op"),
 ]
 

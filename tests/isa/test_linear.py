@@ -9,7 +9,7 @@ from tpukernel import BM1684X
 from tpukernel.chips.tensors import Constant, Layout, LocalTensor
 from tpukernel.dtypes import bf16, f16, f32, i32
 from tpukernel.isa import Linear, LinearOp, decode, encode
-from tpukernel.isa.errors import AlignmentError, LaneMismatchError, OperandConflictError, OperandDtypeError, OperandKindError
+from tpukernel.isa.errors import LaneMismatchError, OperandAlignmentError, OperandConflictError, OperandDtypeError, OperandKindError
 
 SHAPE = (2, 70, 3, 7)
 PER_CHANNEL = LocalTensor(0x4004, (1, 70, 1, 1), f32, Layout.COMPACT)
@@ -26,7 +26,7 @@ BREACHES = [
     Breach(INTEGERS, "dtypes", OperandDtypeError, "dst"),
     Breach(MAC.replace(src0=LocalTensor(0x2000, SHAPE, f16)), "dtypes", OperandDtypeError, "src0"),
     Breach(MAC.replace(src2=Constant.of(1, bf16)), "dtypes", OperandDtypeError, "src2"),
-    Breach(MAC.replace(src0=LocalTensor(0x2004, SHAPE, f32)), "placement", AlignmentError, "src0"),
+    Breach(MAC.replace(src0=LocalTensor(0x2004, SHAPE, f32)), "placement", OperandAlignmentError, "src0"),
     Breach(MAC.replace(src0=LocalTensor(BM1684X.lane_bytes, SHAPE, f32)), "same_lane", LaneMismatchError, "src0"),
 ]
 

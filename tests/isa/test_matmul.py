@@ -11,11 +11,11 @@ from tpukernel.chips.tensors import Constant, LocalTensor
 from tpukernel.dtypes import Dtype, f16, f32, i8, i16, i32, u8, u16, u32
 from tpukernel.isa import MatMul, MatMulOp, Rounding, decode, encode
 from tpukernel.isa.errors import (
-    AlignmentError,
     AttributeRangeError,
     FieldRangeError,
     LaneMismatchError,
     LocalRangeError,
+    OperandAlignmentError,
     OperandConflictError,
     OperandDtypeError,
     OperandKindError,
@@ -80,7 +80,7 @@ BREACHES = [
     Breach(INTEGER.replace(result_add=True), "result_add", AttributeRangeError, "result_add"),
     Breach(REQUANT.replace(left_shift=32), "left_shift_range", AttributeRangeError, "left_shift"),
     Breach(REQUANT.replace(right_shift=33), "right_shift_range", AttributeRangeError, "right_shift"),
-    Breach(F32.replace(right=LocalTensor(4 * BANK + 4, (33, 3, 1, 8), f32)), "placement", AlignmentError, "right"),
+    Breach(F32.replace(right=LocalTensor(4 * BANK + 4, (33, 3, 1, 8), f32)), "placement", OperandAlignmentError, "right"),
     Breach(
         REQUANT.replace(dst=matrix_tensor(LANE - 64, 1, 3, u8, cols_per_channel=40), right=matrix(4, 130, 3, u8, 40)),
         "placement",

@@ -10,9 +10,9 @@ from tpukernel.chips.tensors import Constant, Layout, LocalTensor
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i16, i32, u8, u32
 from tpukernel.isa import MatMul2, MatMul2Op, decode, encode, lane_table
 from tpukernel.isa.errors import (
-    AlignmentError,
     LaneMismatchError,
     LocalRangeError,
+    OperandAlignmentError,
     OperandConflictError,
     OperandDtypeError,
     OperandKindError,
@@ -55,7 +55,7 @@ BREACHES = [
     Breach(NN.replace(dst=matrix(0, 70, 9, f16)), "dtypes", OperandDtypeError, "dst"),
     Breach(NN.replace(left=matrix(1, 70, 33, f32)), "dtypes", OperandDtypeError, "left"),
     Breach(INTEGER.replace(dst=matrix(0, 70, 9, i16)), "dtypes", OperandDtypeError, "dst"),
-    Breach(NN.replace(left=LocalTensor(BANK + 2, (1, 70, 1, 33), bf16)), "placement", AlignmentError, "left"),
+    Breach(NN.replace(left=LocalTensor(BANK + 2, (1, 70, 1, 33), bf16)), "placement", OperandAlignmentError, "left"),
     Breach(
         NN.replace(dst=LocalTensor(LANE - 128, (1, 70, 1, 20), bf16), right=matrix(2, 33, 20, bf16)),
         "placement",
@@ -65,7 +65,7 @@ BREACHES = [
     Breach(
         INTEGER.replace(right_zero_point=lane_table(BM1684X, 3 * BANK + 1, (1, 70, 1, 9), i8)),
         "aligned",
-        AlignmentError,
+        OperandAlignmentError,
         "right_zero_point",
     ),
     Breach(NN.replace(right=matrix(2 + 16, 33, 9, bf16)), "lane_0", LaneMismatchError, "right"),

@@ -12,9 +12,9 @@ from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i16, i32, u8, u16, u32
 from tpukernel.isa import Pool, PoolOp, Rounding, decode, encode
 from tpukernel.isa.errors import (
-    AlignmentError,
     AttributeRangeError,
     LaneMismatchError,
+    OperandAlignmentError,
     OperandConflictError,
     OperandDtypeError,
     OperandKindError,
@@ -102,9 +102,14 @@ BREACHES = [
     Breach(AVERAGE.replace(right_shift=33), "right_shift_range", AttributeRangeError, "right_shift"),
     Breach(MAX.replace(dst=local(0, (2, 70, 4, 10), bf16)), "window", OperandShapeError, "dst"),
     Breach(ROI_MAX.replace(dst=local(0, (2, 70, 2, 100), u8)), "regions", OperandShapeError, "dst"),
-    Breach(FLOAT.replace(dst=LocalTensor(4, (2, 70, 4, 9), f16)), "placement", AlignmentError, "dst"),
-    Breach(INTEGER.replace(pad_value=LocalTensor(6 * BANK + 1, (1, 70, 1, 2), u8, Layout.COMPACT)), "aligned", AlignmentError, "pad_value"),
-    Breach(ROI_MAX.replace(roi=LocalTensor(7 * BANK + 4, (1, 100, 1, 4), u16, Layout.COMPACT)), "aligned", AlignmentError, "roi"),
+    Breach(FLOAT.replace(dst=LocalTensor(4, (2, 70, 4, 9), f16)), "placement", OperandAlignmentError, "dst"),
+    Breach(
+        INTEGER.replace(pad_value=LocalTensor(6 * BANK + 1, (1, 70, 1, 2), u8, Layout.COMPACT)),
+        "aligned",
+        OperandAlignmentError,
+        "pad_value",
+    ),
+    Breach(ROI_MAX.replace(roi=LocalTensor(7 * BANK + 4, (1, 100, 1, 4), u16, Layout.COMPACT)), "aligned", OperandAlignmentError, "roi"),
     Breach(ROI_MAX.replace(roi=local(7 + 16, (1, 100, 1, 4), u16, Layout.COMPACT)), "lane_0", LaneMismatchError, "roi"),
     Breach(FLOAT.replace(bias=per_channel(5 + 16, f16)), "same_lane", LaneMismatchError, "bias"),
     Breach(INTEGER.replace(pad_value=per_channel(6 + 16, u8, 2)), "same_lane", LaneMismatchError, "pad_value"),

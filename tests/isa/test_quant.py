@@ -12,10 +12,10 @@ from tpukernel.chips.tensors import Constant, LocalTensor
 from tpukernel.dtypes import f32, i8, i16, i32, u8, u16, u32
 from tpukernel.isa import Quant, QuantOp, Rounding, decode, encode
 from tpukernel.isa.errors import (
-    AlignmentError,
     AttributeRangeError,
     FieldRangeError,
     LaneMismatchError,
+    OperandAlignmentError,
     OperandDtypeError,
     OperandKindError,
     OperandShapeError,
@@ -69,9 +69,9 @@ BREACHES = [
     Breach(TABLE.replace(multiplier=Constant(1, i32)), "operands", OperandKindError, "multiplier"),
     Breach(FP.replace(src_rounding=None), "operands", OperandKindError, "src_rounding"),
     Breach(FP.replace(rounding=Rounding.HALF_UP), "rounding", AttributeRangeError, "rounding"),
-    Breach(INT.replace(dst=LocalTensor(4, SHAPE, i8)), "placement", AlignmentError, "dst"),
+    Breach(INT.replace(dst=LocalTensor(4, SHAPE, i8)), "placement", OperandAlignmentError, "dst"),
     Breach(INT.replace(dst=LocalTensor(0, (0, 5, 3, 7), i8)), "placement", OperandShapeError, "dst"),
-    Breach(TABLE.replace(table=TABLE_AT_4), "placement", AlignmentError, "table"),
+    Breach(TABLE.replace(table=TABLE_AT_4), "placement", OperandAlignmentError, "table"),
     Breach(INT.replace(src=LocalTensor(LANE, SHAPE, i32)), "same_lane", LaneMismatchError, "src"),
 ]
 

@@ -11,9 +11,9 @@ from tpukernel.chips.tensors import Layout, LocalTensor
 from tpukernel.dtypes import bf16, f16, f32, i16, i32
 from tpukernel.isa import Special, SpecialOp, decode, encode, lane_table
 from tpukernel.isa.errors import (
-    AlignmentError,
     AttributeRangeError,
     LaneMismatchError,
+    OperandAlignmentError,
     OperandConflictError,
     OperandDtypeError,
     OperandKindError,
@@ -44,8 +44,8 @@ BREACHES = [
     Breach(TAYLOR.replace(coeff=lane_table(BM1684X, 0x4000, (1, 70, 1, 1), bf16)), "coefficients", OperandShapeError, "coeff"),
     Breach(RSQRT.replace(iterations=5), "iterations_range", AttributeRangeError, "iterations"),
     Breach(RSQRT.replace(iterations=0), "iterations_range", AttributeRangeError, "iterations"),
-    Breach(TAYLOR.replace(coeff=lane_table(BM1684X, 0x4002, (1, 70, 1, 10), bf16)), "aligned", AlignmentError, "coeff"),
-    Breach(TAYLOR.replace(dst=LocalTensor(2, SHAPE, bf16)), "placement", AlignmentError, "dst"),
+    Breach(TAYLOR.replace(coeff=lane_table(BM1684X, 0x4002, (1, 70, 1, 10), bf16)), "aligned", OperandAlignmentError, "coeff"),
+    Breach(TAYLOR.replace(dst=LocalTensor(2, SHAPE, bf16)), "placement", OperandAlignmentError, "dst"),
     Breach(RSQRT.replace(src=LocalTensor(LANE, SHAPE, f32)), "same_lane", LaneMismatchError, "src"),
 ]
 

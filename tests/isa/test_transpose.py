@@ -10,9 +10,9 @@ from tpukernel.chips.tensors import Dim4, Layout, LocalTensor
 from tpukernel.dtypes import f32, i32, u32
 from tpukernel.isa import LaneMove, LaneMoveOp, decode, encode
 from tpukernel.isa.errors import (
-    AlignmentError,
     LaneMismatchError,
     LocalRangeError,
+    OperandAlignmentError,
     OperandDtypeError,
     OperandLayoutError,
     OperandShapeError,
@@ -65,8 +65,8 @@ BREACHES = [
         "src",
     ),
     Breach(STATIC_BROADCAST.replace(src=local(0x400, (1, 1, 1, 10), COMPACT)), "static_range", SystemRangeError, "src"),
-    Breach(STATIC_BROADCAST.replace(src=local(STATIC + 4, (1, 1, 1, 10), COMPACT)), "aligned", AlignmentError, "src"),
-    Breach(COPY.replace(dst=local(4, (2, 70, 3, 5))), "placement", AlignmentError, "dst"),
+    Breach(STATIC_BROADCAST.replace(src=local(STATIC + 4, (1, 1, 1, 10), COMPACT)), "aligned", OperandAlignmentError, "src"),
+    Breach(COPY.replace(dst=local(4, (2, 70, 3, 5))), "placement", OperandAlignmentError, "dst"),
     Breach(COPY.replace(dst=local(LANE - 64, (2, 70, 3, 5))), "placement", LocalRangeError, "dst"),
 ]
 

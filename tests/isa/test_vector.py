@@ -12,9 +12,9 @@ from tpukernel.chips.tensors import Constant, Dim4, LocalTensor
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i16, i32, u8, u16
 from tpukernel.isa import Vector, VectorOp, decode, encode
 from tpukernel.isa.errors import (
-    AlignmentError,
     AttributeRangeError,
     LaneMismatchError,
+    OperandAlignmentError,
     OperandDtypeError,
     OperandKindError,
     OperandShapeError,
@@ -58,7 +58,7 @@ BREACHES = [
     Breach(SUM.replace(dst=local(0, (16, 3, 1, 16), i16)), "shapes", OperandShapeError, "dst"),
     Breach(SUM.replace(src1=local(0x8000, (1, 3, 1, 15), u16)), "shapes", OperandShapeError, "src1"),
     Breach(DIV.replace(iterations=5), "iterations_range", AttributeRangeError, "iterations"),
-    Breach(SUM.replace(src0=local(2, (1, 5, 1, 4), i8)), "placement", AlignmentError, "src0"),
+    Breach(SUM.replace(src0=local(2, (1, 5, 1, 4), i8)), "placement", OperandAlignmentError, "src0"),
     Breach(SUM.replace(src1=local(LANE, (1, 3, 1, 16), u16)), "same_lane", LaneMismatchError, "src1"),
 ]
 

@@ -1,8 +1,8 @@
 """Bit fields of the BM1684X commands, least significant bit first: `name:width`, `_` for unused bits.
 
-Source: the bit-field lists of tpu-mlir's debugger (`target_1684x/regdef.py`, 2-clause BSD), in the forms that the official library emits: the
-short TIU forms and the long GDMA forms. Names are kept, with these exceptions: the two halves of the addresses of `DMA_matrix` have their
-names exchanged there and are called here what they are; additions in brackets are dropped.
+Source: the bit-field lists of tpu-mlir's debugger (`target_1684x/regdef.py`, 2-clause BSD), in the forms that the official library emits:
+the short TIU forms and the long GDMA forms. Names are kept, with these exceptions: the two halves of the addresses of `DMA_matrix` have
+their names exchanged there and are called here what they are; additions in brackets are dropped.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import cast
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.layout import start_lane
 from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
-from tpukernel.isa.errors import AlignmentError, OperandDtypeError, OperandKindError, OperandLayoutError, OperandShapeError
+from tpukernel.isa.errors import OperandAlignmentError, OperandDtypeError, OperandKindError, OperandLayoutError, OperandShapeError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rules import Rule, placement, rule
 
@@ -53,7 +53,7 @@ element_aligned = rule(
     "element_aligned",
     "`dst` and `src` outside local memory start at a multiple of the bytes of an element of `src` (local ones: `placement`); an index or "
     "mask may start anywhere.",
-    AlignmentError,
+    OperandAlignmentError,
     _between_elements,
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tpukernel.errors import TpuError
 
 __all__ = [
-    "AlignmentError",
+    "OperandAlignmentError",
     "AttributeRangeError",
     "ChipSupportError",
     "DeadlockError",
@@ -111,7 +111,7 @@ class OperandDtypeError(LegalityError, code="ISA120"):
     """The unit cannot work on operands of this type, or not on this combination of types."""
 
 
-class AlignmentError(LegalityError, code="ISA121"):
+class OperandAlignmentError(LegalityError, code="ISA121"):
     """An operand starts at an address that its layout forbids."""
 
 

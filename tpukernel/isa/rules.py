@@ -17,11 +17,11 @@ from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
 from tpukernel.dtypes import Dtype
 from tpukernel.errors import TpuError
 from tpukernel.isa.errors import (
-    AlignmentError,
     AttributeRangeError,
     LaneMismatchError,
     LegalityError,
     LocalRangeError,
+    OperandAlignmentError,
     OperandDtypeError,
     OperandKindError,
     OperandLayoutError,
@@ -88,7 +88,7 @@ def is_local(chip: Chip, value: object) -> bool:
 _PLACEMENT_ERRORS: dict[type[TpuError], type[LegalityError]] = {
     chip_errors.LocalAddressError: LocalRangeError,
     chip_errors.LaneOverflowError: LocalRangeError,
-    chip_errors.AlignmentError: AlignmentError,
+    chip_errors.AlignmentError: OperandAlignmentError,
     chip_errors.ShapeError: OperandShapeError,
     chip_errors.StrideError: OperandLayoutError,
     chip_errors.LayoutError: OperandLayoutError,
@@ -162,7 +162,9 @@ def aligned(*names: str) -> Rule:
                     f"start it at {below:#x} or {below + chip.eu_bytes:#x}",
                 )
 
-    return rule("aligned", f"{', '.join(f'`{name}`' for name in names)} start at a multiple of the EU bytes.", AlignmentError, broken)
+    return rule(
+        "aligned", f"{', '.join(f'`{name}`' for name in names)} start at a multiple of the EU bytes.", OperandAlignmentError, broken
+    )
 
 
 def start_alignment(text: str, units: Callable[[Instruction, Chip], Mapping[str, int]]) -> Rule:
@@ -174,7 +176,7 @@ def start_alignment(text: str, units: Callable[[Instruction, Chip], Mapping[str,
             if isinstance(value, LocalTensor) and value.address % unit:
                 yield name, f"{name} of {instruction.title} starts at {value.address:#x}", f"start it at a multiple of {unit} bytes"
 
-    return rule("aligned", text, AlignmentError, broken)
+    return rule("aligned", text, OperandAlignmentError, broken)
 
 
 def in_lane_0(text: str, names: Callable[[Instruction], Iterable[str]]) -> Rule:
