@@ -49,10 +49,9 @@ class _Shift(TypedDict, total=False):
 
 
 def _sources(op: ArithOp, src0: Operand, src1: Operand) -> _Sources:
-    tensors = isinstance(src0, LocalTensor) and isinstance(src1, LocalTensor)
-    if op in COMMUTATIVE and tensors and src0.strides is None and src1.strides is not None:
-        src0, src1 = src1, src0
-    return {"src0": src0, "src1": src1}
+    both = isinstance(src0, LocalTensor) and isinstance(src1, LocalTensor)
+    swap = both and src0.strides is None and src1.strides is not None and op in COMMUTATIVE
+    return {"src0": src1, "src1": src0} if swap else {"src0": src0, "src1": src1}
 
 
 def _constant(params: Params, kind: Dtype) -> Constant:

@@ -50,8 +50,8 @@ class Access:
             return 1, placement.base, placement.end
         if all(axis.inner != lane_bytes for axis in placement.axes):  # a stretch that runs on from lane to lane
             first, last = placement.base // lane_bytes, (placement.end - 1) // lane_bytes
-            inside = (placement.base % lane_bytes, (placement.end - 1) % lane_bytes + 1) if first == last else (0, lane_bytes)
-            return _lane_mask(first, last - first + 1, self.chip.lanes), *inside
+            lanes = _lane_mask(first, last - first + 1, self.chip.lanes)
+            return (lanes, 0, lane_bytes) if first != last else (lanes, placement.base % lane_bytes, (placement.end - 1) % lane_bytes + 1)
         lanes, low, high = 1, placement.base, placement.base + placement.itemsize
         for axis in placement.axes:
             if axis.inner != lane_bytes:

@@ -63,7 +63,7 @@ def _positions(instruction: Gather, index: Bits) -> tuple[Positions, NDArray[np.
 def _select(instruction: Gather, mask: LocalTensor, count: LocalTensor, memory: Memory) -> None:
     """The selected elements come first, in their order; the rest of `dst` stays as it is."""
     selected = bits_of(memory.load(mask)) != 0
-    counts = selected.sum(axis=-1, keepdims=True)
+    counts: NDArray[np.int64] = selected.sum(axis=-1, keepdims=True)
     dst, src = (bits_of(memory.load(operand)) for operand in (instruction.dst, instruction.src))
     order = np.argsort(~selected, axis=-1, kind="stable")
     values = np.take_along_axis(np.broadcast_to(src, dst.shape), order, axis=-1)
