@@ -33,7 +33,8 @@ class Runtime:
     Args:
         source: a file, its bytes, or a BModel that was read or built. Every model loads, but only those for the BM1684X run.
         engine: what executes the commands (see `tpukernel.sim.Machine.run`).
-        check: look for mistakes in the commands before they are executed: slow, for programs that are suspected.
+        check: look for mistakes in the use of memory at each launch, too (see `Machine.check`): slow, for programs that are suspected. That
+            each command is legal is checked in any case, once.
         ddr_bytes: device memory; of the host's it takes what is used.
 
     Attributes:

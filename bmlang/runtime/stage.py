@@ -129,7 +129,7 @@ class Stage:
         DynamicSubnetError, SubnetKindError, CpuOperatorError: it has a subnet that cannot be executed.
         StageDataError: its tables are contradictory.
         DeviceMemoryError: it does not fit into the device memory, or uses memory that it does not have.
-        StreamError: its commands cannot be decoded.
+        StreamError, LegalityError, DependencyError, DeadlockError: its commands cannot be decoded, or break a rule of the chip.
     """
 
     def __init__(self, chip: Chip, net: Net, number: int, places: Places) -> None:
@@ -244,6 +244,7 @@ class Stage:
         counts = len(program.groups[0].tiu), len(program.groups[0].gdma)
         if counts != (group.bdc_num, group.gdma_num):
             raise StageDataError(f"(TIU, GDMA) commands: {(group.bdc_num, group.gdma_num)} are stated, but there are {counts}")
+        program.check()  # a file can say anything, and what executes the commands relies on the rules of the chip
         return self._relocation.program(program)
 
     def _cpu_step(self, subnet: SubNet) -> _CpuStep:
