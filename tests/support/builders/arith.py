@@ -49,9 +49,14 @@ class _Shift(TypedDict, total=False):
 
 
 def _sources(op: ArithOp, src0: Operand, src1: Operand) -> _Sources:
-    both = isinstance(src0, LocalTensor) and isinstance(src1, LocalTensor)
-    swap = both and src0.strides is None and src1.strides is not None and op in COMMUTATIVE
-    return {"src0": src1, "src1": src0} if swap else {"src0": src0, "src1": src1}
+    if op in COMMUTATIVE and _has_strides(src0) is False and _has_strides(src1) is True:
+        return {"src0": src1, "src1": src0}
+    return {"src0": src0, "src1": src1}
+
+
+def _has_strides(operand: Operand) -> bool | None:
+    """None for a constant."""
+    return operand.strides is not None if isinstance(operand, LocalTensor) else None
 
 
 def _constant(params: Params, kind: Dtype) -> Constant:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,10 +65,10 @@ def _positions(instruction: Gather, index: Bits) -> tuple[Positions, NDArray[np.
 def _select(instruction: Gather, mask: LocalTensor, count: LocalTensor, memory: Memory) -> None:
     """The selected elements come first, in their order; the rest of `dst` stays as it is."""
     selected = bits_of(memory.load(mask)) != 0
-    counts: NDArray[np.int64] = selected.sum(axis=-1, keepdims=True)
+    counts = cast("NDArray[np.int64]", selected.sum(axis=-1, keepdims=True))
     dst, src = (bits_of(memory.load(operand)) for operand in (instruction.dst, instruction.src))
     order = np.argsort(~selected, axis=-1, kind="stable")
     values = np.take_along_axis(np.broadcast_to(src, dst.shape), order, axis=-1)
-    kept: NDArray[np.bool_] = np.greater_equal(np.arange(dst.shape[-1]), counts)
+    kept = np.greater_equal(np.arange(dst.shape[-1], dtype=np.int64), counts)
     put(memory, instruction.dst, np.where(kept, dst, values))
     memory.store(count, counts.astype(count.dtype.numpy))
