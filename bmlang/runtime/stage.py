@@ -194,11 +194,14 @@ class Stage:
             yield from (*(subnet.input_tensor or ()), *(subnet.output_tensor or ()))
 
     def _relocated_tensors(self) -> Mapping[int, int]:
-        """Bytes of the relocated tensors, by number."""
+        """Bytes from each base address of the relocated tensors on, by number; several tensors may count from the same one."""
         if self._net.addr_mode != IO_RELOC:
             return {}
-        tensors = [tensor for tensor in self._tensors() if tensor.relentry]
-        return {tensor.relentry.base_addr_id: _bytes(tensor) for tensor in tensors if tensor.relentry}
+        sizes: dict[int, int] = {}
+        for tensor in self._tensors():
+            if entry := tensor.relentry:
+                sizes[entry.base_addr_id] = max(sizes.get(entry.base_addr_id, 0), entry.addr_offset + _bytes(tensor))
+        return sizes
 
     def _moves(self, number: int, places: Places) -> Iterator[Move]:
         """The areas; those of intermediate tensors and of `addr_mode` 1 are shared by all stages of the net."""

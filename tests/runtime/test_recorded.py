@@ -11,7 +11,7 @@ import pytest
 from bmlang.bmodel import Binary, BModel
 from bmlang.bmodel.combine import Source, combine
 from bmlang.bmodel.memory import command_groups
-from bmlang.bmodel.schema import CmdGroup, Net
+from bmlang.bmodel.schema import CmdGroup, Net, RelEntry, Tensor
 from bmlang.runtime import Network, Runtime
 from tests.support.bmodels import ADD, ADD_STAGES, CONV, HANDMADE, MATMUL, RELOC, TOPK_BM1684, fixture, model_bytes
 from tests.support.model_runs import ModelRun, model_runs, runs_of
@@ -82,6 +82,23 @@ def test_relocation_entries_say_where_inputs_and_outputs_are() -> None:
         data[entry.cmd_offset : entry.cmd_offset + 5] = b"\x00\x00\x00\x00\x7f"
     changed = with_group(RELOC, replace(group, binary_gdma=Binary(bytes(data))))
     same(network(run, Runtime(changed)).run(run.inputs), run)
+
+
+def test_relocated_tensors_may_share_a_base_address() -> None:
+    """Input and output of one base, the output 4 KiB behind the input."""
+    (run,), model = runs_of(RELOC), fixture(RELOC).model
+    (stage,) = model.net[0].stages
+    group = group_of(RELOC)
+    [read, write] = list(group.reloc_entries or ())
+    group = replace(group, reloc_entries=(read, replace(write, base_addr_id=0, addr_offset=4096)))
+
+    def behind(tensors: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+        return tuple(replace(tensor, relentry=RelEntry(0, 4096, 0)) for tensor in tensors or ())
+
+    subnet = replace(stage.subnets[0], cmd_group=(group,), output_tensor=behind(stage.subnets[0].output_tensor))
+    stage = replace(stage, sub_net=(subnet,), output_tensor=behind(stage.output_tensor))
+    runtime = Runtime(BModel(replace(model, net=(replace(model.net[0], parameter=(stage,)),))), check=True)
+    same(network(run, runtime).run(run.inputs), run)
 
 
 def test_inputs_and_outputs_apart() -> None:
