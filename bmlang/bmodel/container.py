@@ -1,12 +1,13 @@
 """BModel files: header, tables, binary section.
 
-offset 0   u32 magic 0xFF55AAEE
-       4   u32 bytes of the header, 64
-       8   u32 bytes of the tables, filling included
-      12   u64 bytes of the binary section
-      20   44 bytes reserved
-      64   the tables: a FlatBuffer with root table `Model`
-       ..  the binary section
+| offset | field |
+|---|---|
+| 0 | u32 magic 0xFF55AAEE |
+| 4 | u32 bytes of the header, 64 |
+| 8 | u32 bytes of the tables, filling included |
+| 12 | u64 bytes of the binary section |
+| 20 | 44 bytes reserved |
+| 64 | the tables: a FlatBuffer with root table `Model`; then the binary section |
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a table of the BModel schema is declared: a frozen dataclass whose annotations carry field number and type.
+"""How a table of the BModel schema is declared: a frozen dataclass whose annotations carry field number and type::
 
     @dataclass(frozen=True, kw_only=True, slots=True)
     class Shape(Table):
