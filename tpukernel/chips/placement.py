@@ -6,7 +6,7 @@ linear or wraps: channels over the lanes, packed batches and input channels over
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -82,6 +82,10 @@ class Placement:
     def end(self) -> int:
         """First byte behind the last element."""
         return self.base + sum(axis.reach for axis in self.axes) + self.itemsize
+
+    def distinct(self) -> Placement:
+        """The same bytes without the dimensions along which an element is repeated (stride 0)."""
+        return replace(self, axes=tuple(replace(axis, count=1) if axis.outer == 0 and axis.period == 1 else axis for axis in self.axes))
 
     def offsets(self) -> NDArray[np.int64]:
         """Offset of every element, in the tensor's shape."""

@@ -11,6 +11,7 @@ import mmap
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 from functools import cached_property
 from typing import cast
 
@@ -29,6 +30,8 @@ Bytes = NDArray[np.uint8]
 Array = NDArray[np.generic]
 
 DEFAULT_DDR_BYTES = 4 << 30
+MAX_ELEMENTS = 1 << 32
+"""Most elements of one operand."""
 
 _NO_RESERVE: int = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 """Lets a machine have more DDR than the computer has memory; Python names the flag from 3.13 on."""
@@ -96,8 +99,13 @@ class Memory:
         """The name of the memory in which an operand lies, and the places of its elements in it.
 
         Raises:
+            MemoryRangeError: it has more elements than any work could be done on (strides of 0 let a damaged command ask for 2**64).
             TpuError: it does not lie in a memory (see `local_placement`, `MemoryRangeError`).
         """
+        if prod(operand.shape) > MAX_ELEMENTS:
+            raise MemoryRangeError(
+                f"a tensor {operand.shape} {operand.dtype} has more than {MAX_ELEMENTS} elements", help="cut it into pieces"
+            )
         if isinstance(operand, LocalTensor) and operand.address < self.chip.local_bytes:
             return "lmem", self._flat_placement(operand) or local_placement(self.chip, operand)
         space, offset = self.locate(operand.address)
@@ -161,6 +169,7 @@ class Written:
         """Byte offsets in their memory of the elements of an operand that are not written, or None."""
         if self._all or space == "static":
             return None
+        placement = placement.distinct()
         marks = placement.read(self._marks[space])
         whole = np.uint64(0x0101_0101_0101_0101).astype(marks.dtype)
         absent = marks != whole

@@ -77,7 +77,7 @@ class Access:
         return np.intersect1d(self._all_bytes(), other._all_bytes())
 
     def _all_bytes(self) -> NDArray[np.int64]:
-        starts = np.unique(self.placement.offsets())
+        starts = np.unique(self.placement.distinct().offsets())
         return (starts[:, None] + np.arange(self.placement.itemsize)).reshape(-1)
 
     def text(self) -> str:
