@@ -11,8 +11,8 @@ import mmap
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from math import prod
 from functools import cached_property
+from math import prod
 from typing import cast
 
 import numpy as np
