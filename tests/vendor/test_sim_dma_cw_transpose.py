@@ -6,14 +6,12 @@ from random import Random
 
 import pytest
 
-from tests.support.differential import compare
+from tests.support.differential import CASES, compare
 from tests.support.places import DMA_DTYPES, ROUTES, Places, lane_masks, shape_of
 from tpukernel.dtypes import Dtype
 from tpukernel.isa import DmaCwTranspose
 
 pytestmark = pytest.mark.vendor
-
-CASES = 20
 
 
 @pytest.mark.parametrize("dtype", DMA_DTYPES, ids=str)

@@ -6,15 +6,13 @@ from random import Random
 
 import pytest
 
-from tests.support.differential import CHIP, compare
+from tests.support.differential import CASES, CHIP, compare
 from tests.support.places import DMA_DTYPES, LOCAL, ROUTES, SYSTEM, Places, lane_masks
 from tpukernel.chips.tensors import Layout, LocalTensor, SystemTensor
 from tpukernel.dtypes import Dtype
 from tpukernel.isa import DmaGeneral, DmaGeneralOp
 
 pytestmark = pytest.mark.vendor
-
-CASES = 20
 
 
 @pytest.mark.parametrize("dtype", DMA_DTYPES, ids=str)

@@ -7,14 +7,12 @@ from random import Random
 import numpy as np
 import pytest
 
-from tests.support.differential import Case, compare
+from tests.support.differential import CASES, Case, compare
 from tests.support.places import DMA_DTYPES, LOCAL, SYSTEM, Places, shape_of
 from tpukernel.dtypes import Dtype, i8, i16, i32
 from tpukernel.isa import DmaMaskedSelect
 
 pytestmark = pytest.mark.vendor
-
-CASES = 20
 
 
 @pytest.mark.parametrize("mask_dtype", [i8, i16, i32], ids=str)

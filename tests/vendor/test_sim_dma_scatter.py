@@ -6,14 +6,12 @@ from random import Random
 
 import pytest
 
-from tests.support.differential import Case, compare
+from tests.support.differential import CASES, Case, compare
 from tests.support.places import DMA_DTYPES, LOCAL, ROUTES, SYSTEM, Places, lane_masks, line_index
 from tpukernel.dtypes import Dtype, u32
 from tpukernel.isa import DmaScatter
 
 pytestmark = pytest.mark.vendor
-
-CASES = 20
 
 
 @pytest.mark.parametrize("dtype", DMA_DTYPES, ids=str)

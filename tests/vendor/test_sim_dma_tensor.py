@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tests.support.differential import compare
+from tests.support.differential import CASES, compare
 from tests.support.places import DMA_DTYPES, LOCAL, ROUTES, SYSTEM, Places, lane_masks, shape_of
 from tpukernel.chips.tensors import Dim4
 from tpukernel.dtypes import Dtype
@@ -16,7 +16,6 @@ from tpukernel.isa import DmaTensor, DmaTensorOp
 
 pytestmark = pytest.mark.vendor
 
-CASES = 20
 Make = Callable[[Random, str, str, Dtype], DmaTensor]
 
 

@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from tests.support.differential import CHIP, Arena, Case, compare
+from tests.support.differential import CASES, CHIP, Arena, Case, compare
 from tests.support.oracle import Job, run_jobs
 from tests.support.places import DMA_DTYPES
 from tpukernel.chips.tensors import Layout, LocalTensor
@@ -19,7 +19,6 @@ from tpukernel.sim.memory import Array, Memory
 
 pytestmark = pytest.mark.vendor
 
-CASES = 20
 ONE_INDEX = [GatherOp.GATHER_W, GatherOp.GATHER_HW, GatherOp.SCATTER_W, GatherOp.SCATTER_HW]
 BATCHES = [GatherOp.BATCH_GATHER, GatherOp.BATCH_SCATTER]
 FAR = CHIP.bank_bytes

@@ -7,15 +7,13 @@ from random import Random
 import numpy as np
 import pytest
 
-from tests.support.differential import CHIP, Arena, Case, compare
+from tests.support.differential import CASES, CHIP, Arena, Case, compare
 from tests.support.places import DMA_DTYPES
 from tpukernel.chips.tensors import Layout, LocalTensor
 from tpukernel.dtypes import Dtype, u8, u16
 from tpukernel.isa import GatherLine, GatherLineOp, lane_table
 
 pytestmark = pytest.mark.vendor
-
-CASES = 20
 
 
 @pytest.mark.parametrize("index_dtype", [u8, u16], ids=str)

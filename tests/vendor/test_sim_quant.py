@@ -9,7 +9,7 @@ from typing import TypedDict
 import numpy as np
 import pytest
 
-from tests.support.differential import Arena, Case, compare
+from tests.support.differential import CASES, Arena, Case, compare
 from tests.support.places import shape_of
 from tpukernel.chips.tensors import Constant, LocalTensor
 from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16
@@ -18,7 +18,6 @@ from tpukernel.sim.memory import Array
 
 pytestmark = pytest.mark.vendor
 
-CASES = 20
 NARROW = (i8, u8, i16, u16)
 PAIRS = [
     *((op, dst, src) for op in (QuantOp.REQUANT_FP, QuantOp.REQUANT_INT) for dst in NARROW for src in (i16, u16, i32)),

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tests.support.differential import CHIP, Arena, compare
+from tests.support.differential import CASES, CHIP, Arena, compare
 from tests.support.places import DMA_DTYPES, shape_of
 from tpukernel.chips.tensors import Layout, LocalTensor
 from tpukernel.dtypes import Dtype
@@ -14,7 +14,6 @@ from tpukernel.isa import LaneMove, LaneMoveOp
 
 pytestmark = pytest.mark.vendor
 
-CASES = 20
 STATIC = CHIP.regions["static"]
 
 
