@@ -36,7 +36,7 @@ INTEGER = MatMul2(
     dst=matrix(0, 70, 9, i32),
     left=matrix(1, 70, 33, u8),
     right=matrix(2, 33, 9, i8),
-    right_zero_point=lane_table(BM1684X, 3 * BANK, (1, 70, 1, 9), i8),
+    right_zero_point=lane_table(BM1684X, 3 * BANK, (1, 33, 1, 9), i8),
 )
 INTEGER_TT = INTEGER.replace(
     op=MatMul2Op.TT,
@@ -63,7 +63,7 @@ BREACHES = [
         "partial_sum",
     ),
     Breach(
-        INTEGER.replace(right_zero_point=lane_table(BM1684X, 3 * BANK + 1, (1, 70, 1, 9), i8)),
+        INTEGER.replace(right_zero_point=lane_table(BM1684X, 3 * BANK + 1, (1, 33, 1, 9), i8)),
         "aligned",
         OperandAlignmentError,
         "right_zero_point",

@@ -33,6 +33,7 @@ LIMITED: tuple[tuple[str, str, str, int, str], ...] = (
     (r".*_(add|sub|mul|square|C_sub)(_C)?", r"AR|VC", r"tsk_eu_typ", 2, "wrapping or saturating"),
     (r"tpu_bdc_(abs|cast|relu)", r"AR", r"tsk_eu_typ", 2, "a copy where nothing is to be done"),
     (r".*", r"SG", r"tsk_eu_typ", 2, "operands share a bank or not"),
+    (r"tpu_gdma_cpy_nc_trans_.*", r"DMA_tensor", r"(src|dst)_wstride", 2, "one where strides are given: a transpose takes no other"),
     (r"tpu_gdma_h_.*", r"DMA_(gather|scatter)", r"index_hstride", 2, "one, or zero without strides"),
     (r".*", r"CONV|MM|PorD", r"tsk_eu_typ", 2, "with or without ReLU"),
     (r".*", r"AR", r"tsk_opd_num", 2, "with or without a shift"),

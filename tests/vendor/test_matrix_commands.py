@@ -148,7 +148,7 @@ def test_a_zero_point_per_column_is_a_row_in_every_lane(op: MatMul2Op) -> None:
     rows, depth, cols = 70, 3, 40
     dst, left = LocalTensor(0, (1, rows, 1, cols), i32), LocalTensor(32768, (1, rows, 1, depth), u8)
     right = LocalTensor(40960, (1, depth, 1, cols) if op is MatMul2Op.NN else (1, cols, 1, depth), i8)
-    zero = lane_table(BM1684X, 49152, (1, rows, 1, cols), i8)
+    zero = lane_table(BM1684X, 49152, (1, right.shape[1], 1, cols), i8)
     # A table of which channels share a lane cannot be written as a tensor; its rows of one channel per lane can.
     lanes = LocalTensor(49152, (1, BM1684X.lanes, 1, cols), i8, Layout.COMPACT)
     product = MatMul2(op=op, dst=dst, left=left, right=right, right_zero_point=zero)

@@ -52,7 +52,11 @@ def cases(function: str, dtypes: dict[str, int], seed: int) -> Iterator[Case]:
 
 
 def fill(instruction: Instruction, name: str, tensor: LocalTensor, kind: int, rng: np.random.Generator) -> Array:
-    return regions(instruction, rng, tensor.shape) if name == "roi" else contents(kind, rng, tensor.shape, tensor.dtype)
+    if name == "roi":
+        return regions(instruction, rng, tensor.shape)
+    if name == "shift":  # what the functions take as a constant; farther shifts of the model are not described
+        return rng.integers(-32, 32, tensor.shape).astype(tensor.dtype.numpy)
+    return contents(kind, rng, tensor.shape, tensor.dtype)
 
 
 def regions(instruction: Instruction, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

@@ -87,7 +87,7 @@ def _zero_point_layout(instruction: Instruction) -> Layout:
 
 
 def _zero_point_shape(bits: Bits, instruction: Instruction) -> Dim4:
-    return 1, bits["res0_c"], 1, 1 if _op(instruction) is MatMul2Op.TT else bits["res0_w"]
+    return (1, bits["res0_c"], 1, 1) if _op(instruction) is MatMul2Op.TT else (1, bits["opd1_c"], 1, bits["res0_w"])
 
 
 def _left_shape(bits: Bits, instruction: Instruction) -> Dim4:
@@ -157,7 +157,8 @@ class MatMul2(Instruction):
         left: (1, m, 1, k); TT: (1, k, 1, n); or one constant. f16, bf16, i8 or u8.
         right: NN: (1, k, 1, n); NT: (1, n, 1, k); TT: (1, m, 1, k); or one constant. Of the width and kind of left.
         right_zero_point: what is subtracted from integers of `right`, of its type: a constant, absent for 0; NN and NT: one number per
-            column, of which every lane holds a copy: `lane_table` of shape (1, m, 1, n); TT: one per row, (1, m, 1, 1), compact.
+            column, of which every lane that has a row of `right` holds a copy: `lane_table` of shape (1, rows of right, 1, n); TT: one per
+            row, (1, m, 1, 1), compact.
         result_add: the sums are added to the numbers at `dst` (`partial_sum`).
     """
 

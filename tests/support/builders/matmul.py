@@ -128,7 +128,7 @@ def _product2(op: MatMul2Op) -> Builder:
                 dst=_matrix(params, "output", *dst_shape, dtype(params, "output_dtype") if left_dtype.is_float else i32),
                 left=left,
                 right=right,
-                right_zero_point=_zero_point(params, op, dst_shape, right_dtype),
+                right_zero_point=_zero_point(params, op, (right_shape[0], dst_shape[1]), right_dtype),
                 result_add=bool(params.get("result_add", False)),
             )
         )

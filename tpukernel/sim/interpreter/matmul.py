@@ -64,7 +64,8 @@ def _integer_sums(instruction: MatMul, memory: Memory, left: Array, right: Array
     kind = np.uint64 if left.dtype == right.dtype == np.uint32 else np.int64
     sums = np.matmul(left.astype(kind), right.astype(kind))
     shift = 0 if instruction.shift is None else _row(memory.load(instruction.shift))
-    return ints.shift_saturated(sums, shift, instruction.rounding or Rounding.HALF_EVEN, instruction.dst.dtype)
+    # A shift to the left wraps at 64 bits before the result is saturated.
+    return ints.saturate(ints.shift(sums, shift, instruction.rounding or Rounding.HALF_EVEN), instruction.dst.dtype)
 
 
 def _requantised(instruction: MatMul, memory: Memory, left: Array, right: Array) -> Array:

@@ -35,31 +35,31 @@ def execute(instruction: MatMul2, memory: Memory) -> None:
 
 def _factors(instruction: MatMul2, memory: Memory) -> tuple[Array, Array]:
     """The two matrices whose product is the result, (m, k) and (k, n), zero points subtracted."""
-    left, right = memory.load(instruction.left), _without_zero_point(instruction, memory)
+    left, right = memory.load(instruction.left), memory.load(instruction.right)
     m, n = instruction.dst.shape[1], instruction.dst.shape[3]
     match instruction.op:
         case MatMul2Op.NN:
             depth = left.shape[3] if left.ndim else right.shape[1]
-            return _matrix(left, m, depth), _matrix(right, depth, n)
+            return _matrix(left, m, depth), _difference(instruction, memory, _matrix(right, depth, n))
         case MatMul2Op.NT:
             depth = left.shape[3] if left.ndim else right.shape[3]
-            return _matrix(left, m, depth), _matrix(right, n, depth).T
+            return _matrix(left, m, depth), _difference(instruction, memory, _matrix(right, n, depth)).T
         case MatMul2Op.TT:
             depth = left.shape[1] if left.ndim else right.shape[3]
-            return _matrix(right, m, depth), _matrix(left, depth, n)
+            return _difference(instruction, memory, _matrix(right, m, depth)), _matrix(left, depth, n)
 
 
 def _matrix(values: Array, rows: int, columns: int) -> Array:
     return np.broadcast_to(values, (rows, columns)) if values.ndim == 0 else values[0, :, 0]
 
 
-def _without_zero_point(instruction: MatMul2, memory: Memory) -> Array:
-    right = memory.load(instruction.right)
+def _difference(instruction: MatMul2, memory: Memory, right: Array) -> Array:
+    """`right` less its zero point. A row of `right` takes it from the copy in its lane: NN the whole row of numbers, NT its own number."""
     if instruction.right_zero_point is None:
         return right
-    zero_point = memory.load(instruction.right_zero_point).astype(np.int64)
-    if zero_point.ndim and instruction.op is MatMul2Op.NT:
-        zero_point = zero_point[:, :1].reshape(1, -1, 1, 1)  # one number per column of the product is one per row of `right`
-    elif zero_point.ndim and instruction.op is MatMul2Op.NN:
-        zero_point = zero_point[:, :1]  # every lane holds the same row
-    return right.astype(np.int64) - zero_point
+    zero_point = ints.exact(memory.load(instruction.right_zero_point))
+    if zero_point.ndim:
+        zero_point = zero_point[0, :, 0]
+        if instruction.op is MatMul2Op.NT:
+            zero_point = np.diagonal(zero_point)[:, None]
+    return ints.exact(right) - zero_point
