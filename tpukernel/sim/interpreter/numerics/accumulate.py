@@ -3,6 +3,9 @@
 A sum of products is a matrix product: `left` (m, k) by `right` (k, n), one result for each row and column, with k in the chip's order.
 Convolutions come as matrices, too: weights by windows.
 
+A sum in which several NaNs meet is a NaN, but not always the one of the official model: its sign and payload there depend on the order of
+operands in compiled code.
+
 Source: the measured instruction-set study; compared with the official C model on random bit patterns.
 """
 
