@@ -22,7 +22,7 @@ MOST_MACS = 3_000_000
 
 
 def contents(kind: int, rng: np.random.Generator, shape: tuple[int, ...], dtype: Dtype) -> Array:
-    """Numbers of like size; of any size; and all that provokes mistakes, infinities among it, so rarely that sums survive.
+    """Numbers of like size; of any size; and what provokes mistakes, infinities among it, so rarely that sums survive.
 
     No NaN: where several meet in a sum, the model's sign and payload depend on how it was compiled, and the interpreter does not repeat that.
     """
