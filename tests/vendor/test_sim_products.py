@@ -17,6 +17,8 @@ from tpukernel.isa import Instruction
 from tpukernel.sim.memory import Array
 
 FUNCTIONS = sorted({*conv.BUILDERS, *pool.BUILDERS, *matmul.BUILDERS} & accepted_dtypes().keys())
+DRAWS = CASES if CASES >= 20 else min(CASES, 2)
+"""Cases for each function and combination of types: there are many combinations."""
 MOST_MACS = 3_000_000
 """More take the official model seconds."""
 
@@ -42,15 +44,15 @@ def contents(kind: int, rng: np.random.Generator, shape: tuple[int, ...], dtype:
 
 def cases(function: str, dtypes: dict[str, int], seed: int) -> Iterator[Case]:
     source, rng, found = Random(f"{function} {dtypes} {seed}"), np.random.default_rng(seed), 0
-    for _ in range(CASES * 20):
+    for _ in range(DRAWS * 20):
         [instruction] = builders()[function](draw(function, source, dtypes=dtypes))
         if instruction.macs > MOST_MACS:
             continue
         tensors = {use.name: use.value for use in instruction.operands() if isinstance(use.value, LocalTensor)}
-        values = {name: fill(instruction, name, tensor, (found + seed) % 4, rng) for name, tensor in tensors.items()}
+        values = {name: fill(instruction, name, tensor, found % 4, rng) for name, tensor in tensors.items()}
         yield Case(instruction, values)
         found += 1
-        if found == CASES:
+        if found == DRAWS:
             return
 
 
