@@ -26,7 +26,7 @@ MOST_MACS = 3_000_000
 def contents(kind: int, rng: np.random.Generator, shape: tuple[int, ...], dtype: Dtype) -> Array:
     """Numbers of like size; of any size; and what provokes mistakes, infinities among it, so rarely that sums survive.
 
-    No NaN: where several meet in a sum, the model's sign and payload depend on how it was compiled, and the interpreter does not repeat that.
+    No NaN: where several meet in a sum, the model's sign and payload depend on how it was compiled; the interpreter does not repeat that.
     """
     if dtype.is_int:
         return rng.integers(*dtype.limits, shape, endpoint=True, dtype=dtype.numpy) if kind != 1 else hard_values(rng, shape, dtype)
