@@ -6,30 +6,39 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["save_atomically"]
+__all__ = ["save_atomically", "written_atomically"]
 
 
 def save_atomically(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Writes a file under a temporary name in the same folder, brings it to the disk, and gives it its name in one step.
+    """Writes a file of these parts (see `written_atomically`)."""
+    with written_atomically(path) as file:
+        file.writelines(chunks)
+
+
+@contextlib.contextmanager
+def written_atomically(path: Path) -> Generator[BinaryIO]:
+    """A file to write to, under a temporary name in the same folder; at the end it is brought to the disk and gets its name in one step.
 
     A link is followed; the permissions of a file that was there are kept. What is no regular file (a pipe, a device) is written directly.
 
     Raises:
-        OSError: the file cannot be written. The temporary file is removed; only a killed process leaves it, as `.NAME.*.tmp`.
+        OSError: the file cannot be written. After any exception the temporary file is removed; only a killed process leaves it, as
+            `.NAME.*.tmp`.
     """
     path = path.resolve()
     mode = _mode(path)
     if mode is None:
         with path.open("wb") as file:
-            file.writelines(chunks)
+            yield file
         return
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.writelines(chunks)
+            yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
