@@ -1,4 +1,4 @@
-"""Runs single instructions on the official C model and on the interpreter, and compares the memories.
+"""Runs single instructions and short sequences on the official C model and on the interpreter, and compares the memories.
 
     arena = Arena(rng)
     a, b, dst = (arena.tensor((2, 70, 3, 5), f32) for _ in range(3))
@@ -48,10 +48,14 @@ Window = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Case:
-    """An instruction and, where random numbers will not do (indices, counts), the contents of some operands by name."""
+    """An instruction and, where random numbers will not do (indices, counts), the contents of some operands by name.
+
+    `following`: instructions that run after it; their operands are filled only where they are not operands of an earlier one.
+    """
 
     instruction: Instruction
     values: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    following: Sequence[Instruction] = ()
 
 
 # ---------------------------------------------------------------------------- comparing
@@ -72,7 +76,7 @@ def _compare(cases: Sequence[Case], memory: Memory, rng: np.random.Generator) ->
     runs = [_Run(case, memory, rng) for case in cases]
     for run, official in zip(runs, run_jobs([run.job for run in runs], fresh=False), strict=True):
         if official.rejected is not None:
-            yield f"rejected by the official model: {official.rejected}\n{run.instruction!r}"
+            yield f"rejected by the official model: {official.rejected}\n{run.instructions!r}"
         else:
             yield from run.differences(official.memory)
 
@@ -82,23 +86,22 @@ class _Run:
 
     def __init__(self, case: Case, memory: Memory, rng: np.random.Generator) -> None:
         # What is executed is what the command says, not what was given.
-        command = case.instruction.numbered(1, 0)
-        engine = command.engine
-        data = _bytes_of(command)
-        self.instruction = decode(CHIP, engine, data)[0]
+        given = [each.numbered(number, 0) for number, each in enumerate((case.instruction, *case.following), start=1)]
+        self.instructions = [decode(CHIP, each.engine, _bytes_of(each))[0] for each in given]
         self.memory = memory
-        self.windows = list(_windows(self.memory, self.instruction))
+        self.windows = list(_windows(self.memory, self.instructions))
         for space, offset, size in self.windows:
             self.memory.range(space, offset, size)[:] = rng.integers(0, 256, size, np.uint8)
-        for use in self.instruction.operands():
-            if not isinstance(use.value, Constant) and not _is_static(use.value.address):
-                values = case.values.get(use.name)
-                self.memory.store(use.value, hard_values(rng, use.value.shape, use.value.dtype) if values is None else values)
+        for instruction in reversed(self.instructions):
+            for use in instruction.operands():
+                if not isinstance(use.value, Constant) and not _is_static(use.value.address):
+                    values = case.values.get(use.name) if instruction is self.instructions[0] else None
+                    self.memory.store(use.value, hard_values(rng, use.value.shape, use.value.dtype) if values is None else values)
         self.initial = [self.memory.range(*window).copy() for window in self.windows]
         initial: dict[str, list[tuple[int, Bytes]]] = {"static": [(0, static_memory(CHIP))]}
         for (space, offset, _), content in zip(self.windows, self.initial, strict=True):
             initial.setdefault(space, []).append((offset, content))
-        self.job = Job(commands=[(engine, data)], initial=initial, reads=self.windows)
+        self.job = Job(commands=[(each.engine, _bytes_of(each)) for each in given], initial=initial, reads=self.windows)
 
     def _set(self, contents: Sequence[Bytes]) -> None:
         for window, content in zip(self.windows, contents, strict=True):
@@ -106,24 +109,28 @@ class _Run:
 
     def differences(self, official: Sequence[Bytes]) -> Iterator[str]:
         """What the interpreter does differently from the official model, which left `official` in the windows."""
-        problems = self.instruction.problems(CHIP)
+        problems = [problem for instruction in self.instructions for problem in instruction.problems(CHIP)]
         if problems:
-            yield f"legal for the official model, but: {problems[0]}\n{self.instruction!r}"
+            yield f"legal for the official model, but: {problems[0]}\n{self.instructions!r}"
             return
         self._set(self.initial)
-        before = {use.name: self.memory.load(use.value) for use in self.instruction.operands()}
+        last = self.instructions[-1]
+        before: dict[str, Array] = {}
         try:
-            execute(self.instruction, self.memory)
+            for instruction in self.instructions:
+                if instruction is last:
+                    before = {use.name: self.memory.load(use.value) for use in last.operands()}
+                execute(instruction, self.memory)
         except TpuError as error:
-            yield f"accepted by the official model, but: {error}\n{self.instruction!r}"
+            yield f"accepted by the official model, but: {error}\n{self.instructions!r}"
             return
         ours = [self.memory.range(*window).copy() for window in self.windows]
         if all(map(np.array_equal, ours, official)):
             return
-        results = {use.name: (use.value, self.memory.load(use.value)) for use in self.instruction.operands() if use.direction != "in"}
+        results = {use.name: (use.value, self.memory.load(use.value)) for use in last.operands() if use.direction != "in"}
         self._set(official)
         count = sum(int((a != b).sum()) for a, b in zip(ours, official, strict=True))
-        lines = [f"{count} bytes differ: {self.instruction!r}"]
+        lines = [f"{count} bytes differ: {self.instructions!r}"]
         for name, (operand, our) in results.items():
             lines += _elements(name, _bits(our), _bits(self.memory.load(operand)), before)
         yield "\n".join(lines)
@@ -155,11 +162,11 @@ def _is_static(address: int) -> bool:
     return address in CHIP.regions["static"]
 
 
-def _windows(memory: Memory, instruction: Instruction) -> Iterator[Window]:
+def _windows(memory: Memory, instructions: Sequence[Instruction]) -> Iterator[Window]:
     """The stretches of memory around the operands."""
     low, high = CHIP.lane_bytes, 0
     spans: dict[str, list[tuple[int, int]]] = {}
-    for use in instruction.operands():
+    for use in (use for instruction in instructions for use in instruction.operands()):
         if isinstance(use.value, Constant):
             continue
         space, placement = memory.place(use.value)
