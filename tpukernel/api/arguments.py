@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal, NamedTuple, SupportsIndex, cast
 
 from tpukernel.api.errors import ArgumentError
 from tpukernel.chips.tensors import Constant, Dim4
-from tpukernel.dtypes import Dtype, DtypeNameError, dtype_of
+from tpukernel.dtypes import Dtype, DtypeNameError, bf16, dtype_of, f16, f32, i8, i16, i32, u8, u16, u32
 from tpukernel.isa import Rounding
 
 __all__ = [
@@ -28,11 +28,16 @@ __all__ = [
     "Bits",
     "Dim2",
     "Direction",
+    "F32Dtype",
+    "FloatDtype",
     "Int",
+    "Int8Dtype",
+    "IntDtype",
     "Kind",
     "LocalIn",
     "LocalInOut",
     "LocalOut",
+    "LocalUnused",
     "LocalWork",
     "Padding",
     "S8",
@@ -45,6 +50,7 @@ __all__ = [
     "SystemOut",
     "U8",
     "Uint",
+    "UnsignedDtype",
     "Variable",
     "VariableIn",
     "coerced",
@@ -114,17 +120,21 @@ class Variable:
 class Kind:
     """What a parameter is: the name of a check in `CHECKS`, and of an address also whether the function reads or writes there.
 
-    `work` is memory that the function overwrites and whose contents mean nothing afterwards.
+    `work` is memory that the function overwrites and whose contents mean nothing afterwards. `dtypes` are the data types that the function
+    takes, where it does not leave that to its instructions.
     """
 
     name: str
     direction: Direction = ""
+    dtypes: tuple[Dtype, ...] = ()
 
 
 LocalIn = Annotated[Address, Kind("local", "in")]
 LocalOut = Annotated[Address, Kind("local", "out")]
 LocalInOut = Annotated[Address, Kind("local", "inout")]
 LocalWork = Annotated[Address, Kind("local", "work")]
+LocalUnused = Annotated[Address, Kind("local")]
+"""A local address that the function has, but does not use."""
 StaticIn = Annotated[Address, Kind("static", "in")]
 SystemIn = Annotated[Address, Kind("system", "in")]
 SystemOut = Annotated[Address, Kind("system", "out")]
@@ -139,6 +149,11 @@ U8 = Annotated[int, Kind("u8")]
 S8 = Annotated[int, Kind("s8")]
 ScalarArg = Annotated[Scalar, Kind("scalar")]
 VariableIn = Annotated[Variable, Kind("variable", "in")]
+FloatDtype = Annotated[Dtype, Kind("dtype", dtypes=(f32, f16, bf16))]
+IntDtype = Annotated[Dtype, Kind("dtype", dtypes=(i8, u8, i16, u16, i32, u32))]
+UnsignedDtype = Annotated[Dtype, Kind("dtype", dtypes=(u8, u16, u32))]
+Int8Dtype = Annotated[Dtype, Kind("dtype", dtypes=(i8, u8))]
+F32Dtype = Annotated[Dtype, Kind("dtype", dtypes=(f32,))]
 
 
 # ---------------------------------------------------------------------------- checks
@@ -273,6 +288,9 @@ def coerced(function: str, name: str, kind: Kind, value: object) -> object:
         ArgumentError: it has another type, or is out of range.
     """
     try:
-        return CHECKS[kind.name](value)
+        found = CHECKS[kind.name](value)
+        if kind.dtypes and found not in kind.dtypes:
+            raise ValueError(f"one of {', '.join(dtype.name for dtype in kind.dtypes)} is needed")
+        return found
     except ValueError as error:
         raise ArgumentError(f"{function}: {name} is {value!r}", help=f"{error}") from None
