@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import bmlang
 import tpukernel
+from tpukernel.api import Function, HostFunction, MissingFunction, Row, rows
 from tpukernel.chips.chip import CHIPS
 from tpukernel.isa.errors import ChipSupportError
 from tpukernel.isa.instruction import Instruction
@@ -117,6 +118,40 @@ def _unit_parts(unit: type[Instruction]) -> Iterator[str]:
         yield _table(("rule", "what it demands"), [(f"`{rule.name}`", rule.text) for rule in unit.rules])
 
 
+def list_functions(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG001
+    """Puts the table of TPUKernel functions where a page says `% functions`, and what is missing where it says `% missing functions`."""
+    source[0] = re.sub(r"^% functions$", lambda _: function_tables(), source[0], flags=re.MULTILINE)
+    source[0] = re.sub(r"^% missing functions$", lambda _: missing_table(), source[0], flags=re.MULTILINE)
+
+
+def function_tables() -> str:
+    """All functions of the public header that the chip has as Markdown, one table for each group."""
+    parts: list[str] = []
+    for group, members in groupby(_sorted_rows(), lambda row: row.group):
+        found = [_function_row(row) for row in members if isinstance(row, Function | HostFunction)]
+        if found:
+            parts += [f"### {group}", _table(("function", "what it does", "instructions"), found)]
+    return "\n\n".join(parts)
+
+
+def _sorted_rows() -> list[Row]:
+    groups = list(dict.fromkeys(row.group for row in rows().values()))
+    return sorted(rows().values(), key=lambda row: groups.index(row.group))
+
+
+def _function_row(row: Function[...] | HostFunction[..., object]) -> tuple[str, ...]:
+    marks = {"out": "&darr;", "inout": "&varr;", "work": "&#9634;"}
+    arguments = ", ".join(f"{each.name}{marks.get(each.kind.direction, '')}" for each in row.parameters)
+    emitted = ", ".join(_class_link(unit) for unit in row.emits) if isinstance(row, Function) else ""
+    return f"`{row.name}`({arguments})", row.summary, emitted
+
+
+def missing_table() -> str:
+    """The functions of the public header that the chip does not have."""
+    found = [(f"`{row.name}`", row.group, row.why) for row in _sorted_rows() if isinstance(row, MissingFunction)]
+    return _table(("function", "group", "why not"), found)
+
+
 def _class_link(unit: type[Instruction]) -> str:
     return f"{{py:class}}`~{unit.__module__}.{unit.__name__}`"
 
@@ -137,5 +172,6 @@ def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", list_modules)
     app.connect("source-read", list_units)
+    app.connect("source-read", list_functions)
     # Before napoleon (priority 500), which indents what belongs to a section.
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)
