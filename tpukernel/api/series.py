@@ -1,9 +1,9 @@
 """Instruction sequences of f32 functions from which TPUKernel functions are put together.
 
-Every tensor is EU-aligned, and those of one call have one shape (`f32_tensors`). No two tensors of a sequence may overlap except where its
-description says so: most sequences write the result before they have read the operand for the last time.
+Every tensor is EU-aligned, and those of one call have one shape (`f32_tensors`). The tensors of a call may not overlap but where a sequence
+says so: most of them write the result before they have read the operand for the last time.
 
-Source: the commands that the official library records, with the operands varied; the sequences occur inside each other.
+Source: the commands that the official library records, operand by operand.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ __all__ = [
     "ERF_TERMS",
     "EXP_TERMS",
     "SERIES_TERMS",
+    "Source",
     "arith",
     "as_type",
-    "c_float",
+    "divide",
     "exp",
     "f32_tensors",
     "log",
@@ -45,17 +46,16 @@ ERF_TERMS: Final = 10
 SERIES_TERMS: Final = 16
 """Coefficients of all other series that are used, even where twice as many are loaded."""
 
-_LARGEST_EXP: Final = 3.40282e35
+_LARGEST_EXP: Final = 3.4028198694267105e35
 """Operands of exp are limited to this on both sides (a thousandth of the largest f32, as the library does)."""
 _LOG2_E: Final = math.log2(math.e)
 _LN_2: Final = math.log(2)
 _SMALLEST_NORMAL: Final = 2.0**-126
-_INFINITY: Final = Constant(0x7F80_0000, f32)
 _BIAS: Final = 127
 _TO_EXPONENT: Final = Constant(23, i8)
 """The shift of a biased exponent to its place in an f32."""
 _LEFTOVER: Final = 0x3F31_0000
-"""The library leaves these bits (the upper half of ln 2) above the i16 constants of exp; they have no effect."""
+"""The library leaves these bits, which have no effect, above the i16 constants of exp: the upper half of ln 2."""
 
 Source = LocalTensor | Constant | float
 """An operand; a number is an f32 constant."""
@@ -69,16 +69,6 @@ def f32_tensors(shape: Dim4, *addresses: Address) -> list[LocalTensor]:
 def as_type(tensor: LocalTensor, dtype: Dtype) -> LocalTensor:
     """The same memory with elements of another type."""
     return replace(tensor, dtype=dtype)
-
-
-def c_float(value: float) -> float:
-    """A C `float` as the library computes with it: rounded to f32; subnormal numbers are 0.
-
-    Raises:
-        ConstantRangeError: it is finite and too large.
-    """
-    number = Constant.of(value, f32).value
-    return math.copysign(0.0, number) if abs(number) < _SMALLEST_NORMAL else number
 
 
 def _source(source: Source) -> LocalTensor | Constant:
@@ -113,9 +103,9 @@ def taylor(dst: LocalTensor, src: LocalTensor, coeff: Address, terms: int = SERI
 def exp(
     dst: LocalTensor, src: LocalTensor, coeff: Address, power: LocalTensor, limited: LocalTensor, rest: LocalTensor
 ) -> list[Arith | Special]:
-    """dst = exp(src), 12 instructions: 2 ** floor(src / ln 2) times the series of what remains. The power is limited to -127 to 127.
+    """dst = e ** src, 12 instructions: 2 ** floor(src / ln 2), from 2 ** -127 to 2 ** 127, times the series of what remains.
 
-    `src` may be `power`; `dst` may be any tensor but `rest`.
+    `power`, `limited` and `rest` are overwritten. `src` may be `power`; `dst` may be any of the three but `src`.
     """
     exponent, bounded = as_type(limited, i16), as_type(power, i16)
     return [
@@ -146,8 +136,8 @@ def _to_exponent(op: ArithOp, dst: LocalTensor, src0: Source, src1: Source) -> A
 def log(dst: LocalTensor, src: LocalTensor, coeff: Address, exponent: LocalTensor, series: LocalTensor) -> list[Arith | Special | Compare]:
     """dst = ln(src), 13 instructions: the series of the significand plus the exponent times ln 2.
 
-    Numbers below the smallest normal one count as that, but 0 has minus infinity; infinity has infinity. `src` may be `exponent`: then the
-    limit hides a 0. `dst` may be either of the two.
+    0 has minus infinity, infinity has infinity; other numbers below 2 ** -126, also negative ones, count as that. `exponent` and `series` are
+    overwritten; `dst` may be either of the two. `src` may be `exponent`: then 0 counts as 2 ** -126, too.
     """
     scale, steps = as_type(series, i32), as_type(exponent, i32)
     return [
@@ -158,7 +148,7 @@ def log(dst: LocalTensor, src: LocalTensor, coeff: Address, exponent: LocalTenso
         arith(ArithOp.SUB, series, series, 1.0),
         taylor(series, series, coeff),
         select(CompareOp.SELECT_EQUAL, series, src, 0.0, -math.inf, series),
-        select(CompareOp.SELECT_EQUAL, series, src, _INFINITY, _INFINITY, series),
+        select(CompareOp.SELECT_EQUAL, series, src, math.inf, math.inf, series),
         Special(op=SpecialOp.EXPONENT, dst=steps, src=exponent),
         arith(ArithOp.SUBS, steps, steps, Constant(_BIAS, i32)),
         rounded(exponent, steps, Rounding.TOWARD_ZERO),
@@ -170,17 +160,22 @@ def log(dst: LocalTensor, src: LocalTensor, coeff: Address, exponent: LocalTenso
 # ---------------------------------------------------------------------------- roots and signs
 
 
-def rsqrt(dst: LocalTensor, src: LocalTensor, iterations: int = DIVISION_STEPS) -> list[Special | Compare]:
+def divide(dst: LocalTensor, src0: Source, src1: Source, iterations: int = DIVISION_STEPS) -> Arith:
+    """dst = src0 / src1 by that many Newton steps."""
+    return Arith(op=ArithOp.DIV, dst=dst, src0=_source(src0), src1=_source(src1), iterations=iterations)
+
+
+def rsqrt(dst: LocalTensor, src: LocalTensor, iterations: int = DIVISION_STEPS) -> list[Special | Compare | Arith]:
     """dst = 1 / sqrt(src), 2 instructions; 0 where that is infinite."""
-    bits = as_type(dst, u32)
+    bits, infinity = as_type(dst, u32), Constant(Constant.of(math.inf, f32).bits, u32)
     return [
         Special(op=SpecialOp.RSQRT, dst=dst, src=src, iterations=iterations),
-        select(CompareOp.SELECT_EQUAL, bits, bits, Constant(_INFINITY.bits, u32), Constant(0, u32), bits),
+        select(CompareOp.SELECT_EQUAL, bits, bits, infinity, Constant(0, u32), bits),
     ]
 
 
 def sqrt(dst: LocalTensor, src: LocalTensor, iterations: int = DIVISION_STEPS) -> list[Special | Compare | Arith]:
-    """dst = src / sqrt(src), 5 instructions; 0 for both zeros."""
+    """dst = src / sqrt(src), 5 instructions; 0 of both zeros."""
     return [
         *rsqrt(dst, src, iterations),
         select(CompareOp.SELECT_EQUAL, dst, src, 0.0, 0.0, dst),
@@ -190,7 +185,7 @@ def sqrt(dst: LocalTensor, src: LocalTensor, iterations: int = DIVISION_STEPS) -
 
 
 def sign(dst: LocalTensor, src: LocalTensor) -> list[Compare]:
-    """dst = 1, 0 or -1 as src is above, equal to or below 0, in a signed type of both; 2 instructions. A negative zero has -1."""
+    """dst = 1 or -1 as src is above 0 or not, but 0 where all its bits are 0; 2 instructions on tensors of one signed type."""
     zero, one = Constant(0, src.dtype), Constant.of(1, src.dtype)
     # the library extends the sign of an integer to 32 bits
     minus_one = Constant(0xFFFF_FFFF, src.dtype) if src.dtype.is_int else Constant.of(-1, src.dtype)
