@@ -27,9 +27,12 @@ __all__ = [
     "Source",
     "arith",
     "as_type",
+    "c_float",
     "divide",
     "exp",
     "f32_tensors",
+    "inverse",
+    "ln",
     "log",
     "rounded",
     "rsqrt",
@@ -136,8 +139,8 @@ def _to_exponent(op: ArithOp, dst: LocalTensor, src0: Source, src1: Source) -> A
 def log(dst: LocalTensor, src: LocalTensor, coeff: Address, exponent: LocalTensor, series: LocalTensor) -> list[Arith | Special | Compare]:
     """dst = ln(src), 13 instructions: the series of the significand plus the exponent times ln 2.
 
-    0 has minus infinity, infinity has infinity; other numbers below 2 ** -126, also negative ones, count as that. `exponent` and `series` are
-    overwritten; `dst` may be either of the two. `src` may be `exponent`: then 0 counts as 2 ** -126, too.
+    0 has minus infinity, infinity has infinity; other numbers below 2 ** -126, also negative ones, count as that. `exponent` and `series`
+    are overwritten; `dst` may be either of the two. `src` may be `exponent`: then 0 counts as 2 ** -126, too.
     """
     scale, steps = as_type(series, i32), as_type(exponent, i32)
     return [
@@ -193,3 +196,28 @@ def sign(dst: LocalTensor, src: LocalTensor) -> list[Compare]:
         select(CompareOp.SELECT_GREATER, dst, src, zero, one, minus_one),
         select(CompareOp.SELECT_EQUAL, dst, src, zero, zero, dst),
     ]
+
+
+# ---------------------------------------------------------------------------- numbers of a call
+
+
+def c_float(value: float) -> float:
+    """A C `float` as the library computes with it: rounded to f32, and a subnormal number is 0.
+
+    Raises:
+        ConstantRangeError: it is finite and too large.
+    """
+    number = Constant.of(value, f32).value
+    return math.copysign(0.0, number) if abs(number) < _SMALLEST_NORMAL else number
+
+
+def inverse(value: float) -> float:
+    """1 / value in f32: infinity for 0, and 0 where it would be subnormal."""
+    number = c_float(value)
+    return math.copysign(math.inf, number) if number == 0 else c_float(1 / number)
+
+
+def ln(value: float) -> float:
+    """The natural logarithm in f32: minus infinity for 0, a NaN below."""
+    number = c_float(value)
+    return c_float(math.log(number)) if number > 0 else -math.inf if number == 0 else math.nan
