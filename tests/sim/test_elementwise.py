@@ -67,7 +67,7 @@ def exact(values: Array) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
 @pytest.mark.parametrize("op", ArithOp, ids=lambda op: op.name)
 def test_every_legal_combination_of_types_is_computed_and_only_the_result_written(memory: Memory, op: ArithOp) -> None:
     rng, contents = Random(f"{op}"), np.random.default_rng(1)
-    lanes = memory.spaces["lmem"].reshape(CHIP.lanes, -1)[:, :USED_BYTES]
+    lanes = memory.image("lmem")[:, :USED_BYTES]
     for types in type_combinations(op):
         instruction = draw(rng, op, types)
         assert not instruction.problems(CHIP)

@@ -28,16 +28,16 @@ def machine() -> Machine:
 def test_final_memory_is_as_recorded(case: GoldenCase) -> None:
     chip = machine()
     for space in SPACES:
-        chip.memory.spaces[space][:] = FILL[space]
+        chip.memory.image(space)[...] = FILL[space]
         for run in case.initial[space]:
             chip.write(space, run.offset, run.data)
-    expected = {space: chip.memory.spaces[space].copy() for space in SPACES}
+    expected = {space: chip.memory.image(space).flatten() for space in SPACES}
     for space in SPACES:
         for run in case.expected[space]:
             expected[space][run.offset : run.offset + run.data.size] = run.data
     chip.run(Program.from_streams(chip.chip, case.tiu, case.gdma), check=False)
     for space in SPACES:
-        wrong = np.flatnonzero(chip.memory.spaces[space] != expected[space])
+        wrong = np.flatnonzero(chip.memory.image(space).reshape(-1) != expected[space])
         assert not wrong.size, f"{wrong.size} bytes of {space} differ, the first at {wrong[:8]}"
 
 

@@ -185,7 +185,7 @@ def _windows(memory: Memory, instructions: Sequence[Instruction]) -> Iterator[Wi
         for lane in range(CHIP.lanes):
             yield "lmem", lane * CHIP.lane_bytes + low, high - low
     for space, ranges in spans.items():
-        for start, end in _merged((max(0, start - MARGIN), min(end + MARGIN, memory.spaces[space].size)) for start, end in ranges):
+        for start, end in _merged((max(0, start - MARGIN), min(end + MARGIN, memory.sizes[space])) for start, end in ranges):
             yield space, start, end - start
 
 

@@ -31,7 +31,7 @@ def _memory() -> Memory:
 
 
 def _windows(memory: Memory) -> list[NDArray[np.uint8]]:
-    lanes = memory.spaces["lmem"].reshape(BM1684X.lanes, -1)[:, :USED]
+    lanes = memory.image("lmem")[:, :USED]
     return [lanes, memory.spaces["ddr"][:USED], memory.spaces["l2"][:USED]]
 
 

@@ -164,7 +164,7 @@ def test_both_stop_at_an_index_outside(command: Gather, value: int) -> None:
     memory.store(index, values)
     bits = command.encoded(CHIP)
     record: int = bits.record
-    lmem = memory.range("lmem", 0, WIDTH * CHIP.lane_bytes)
+    lmem = memory.read_bytes("lmem", 0, WIDTH * CHIP.lane_bytes)
     job = Job(commands=[("tiu", record.to_bytes(bits.format.bytes, "little"))], initial={"lmem": [(0, lmem)]}, fill={"lmem": 0})
     [official] = run_jobs([job])
     assert official.rejected is not None

@@ -66,7 +66,7 @@ class Machine:
             MemoryRangeError: they do not fit there.
         """
         raw = np.ascontiguousarray(data).reshape(-1).view(np.uint8) if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
-        self.memory.range(space, offset, raw.size)[:] = raw
+        self.memory.write_bytes(space, offset, raw)
         self.memory.written.mark(space, offset, raw.size)
 
     def read(self, space: Space, offset: int, size: int) -> bytes:
@@ -76,7 +76,7 @@ class Machine:
             MemorySpaceError: the chip has no such memory.
             MemoryRangeError: they are not all there.
         """
-        return self.memory.range(space, offset, size).tobytes()
+        return self.memory.read_bytes(space, offset, size).tobytes()
 
     def dump(self, tensor: LocalTensor | SystemTensor) -> Array:
         """The elements of a tensor, in its shape and numpy dtype."""

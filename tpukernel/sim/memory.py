@@ -1,8 +1,11 @@
 """The memories of one chip, as bytes and as tensors.
 
-Every space is a flat numpy array of bytes. Local memory is lane-major: lane times lane bytes plus the byte in the lane. DDR is anonymous
-memory that the operating system gives page by page when it is touched, so that a machine with gigabytes of DDR costs nothing until they
-are used.
+Offsets are those of the chip; local memory is lane-major: lane times lane bytes plus the byte in the lane. DDR is anonymous memory that the
+operating system gives page by page when it is touched, so that a machine with gigabytes of DDR costs nothing until they are used.
+
+In the computer the lanes lie a little farther apart than their size (`Memory.lane_stride`): at a distance that is a power of two the same
+byte of all lanes would fall into one set of the processor's caches, and short rows in many lanes would push each other out. `host` turns
+places of the chip into places of the computer; only who computes on `spaces` itself has to know.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import mmap
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from typing import cast
 
@@ -33,6 +36,9 @@ DEFAULT_DDR_BYTES = 4 << 30
 MAX_ELEMENTS = 1 << 32
 """Most elements of one operand."""
 
+LANE_PADDING = 4096 + 64
+"""Bytes between the lanes in the computer: a page and a cache line, so that neither the sets of the first nor of the second cache agree."""
+
 _NO_RESERVE: int = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 """Lets a machine have more DDR than the computer has memory; Python names the flag from 3.13 on."""
 
@@ -45,38 +51,88 @@ class Memory:
         ddr_bytes: size of the DDR.
 
     Attributes:
-        spaces: the bytes of each memory by its name: `ddr`, `lmem`, `l2` and, where the chip has it, `static`.
+        sizes: bytes of each memory by its name: `ddr`, `lmem`, `l2` and, where the chip has it, `static`.
+        spaces: the bytes of each memory as the computer has them; local memory has `lane_stride` bytes a lane.
+        lane_stride: bytes from one lane to the next in the computer.
         written: which bytes hold something, as far as it is known.
     """
 
     def __init__(self, chip: Chip, ddr_bytes: int = DEFAULT_DDR_BYTES) -> None:
         self.chip = chip
-        sizes = {name: region.size for name, region in chip.regions.items()} | {"ddr": ddr_bytes}
-        self.spaces: Mapping[str, Bytes] = {name: anonymous(size) for name, size in sizes.items()}
+        self.sizes: Mapping[str, int] = {name: region.size for name, region in chip.regions.items()} | {"ddr": ddr_bytes}
+        self.lane_stride = chip.lane_bytes + LANE_PADDING
+        hosted = {"lmem": chip.lanes * self.lane_stride}
+        self.spaces: Mapping[str, Bytes] = {name: anonymous(hosted.get(name, size)) for name, size in self.sizes.items()}
         if "static" in self.spaces:
             from tpukernel.chips.static_memory import static_memory
 
             self.spaces["static"][:] = static_memory(chip)
-        self.written = Written(self.spaces)
+        self.written = Written(self.sizes)
 
     # ------------------------------------------------------------------ bytes
 
+    def image(self, space: str) -> Bytes:
+        """A view of all bytes of a memory: flat, and of local memory (lanes, lane bytes)."""
+        memory = self.spaces[space]
+        return memory.reshape(self.chip.lanes, -1)[:, : self.chip.lane_bytes] if space == "lmem" else memory
+
     def range(self, space: str, offset: int, size: int) -> Bytes:
-        """A view of `size` bytes of a memory from byte `offset` on.
+        """A view of `size` bytes of a memory from byte `offset` on; in local memory they have to be in one lane.
+
+        Raises:
+            MemorySpaceError: no such memory.
+            MemoryRangeError: not all of these bytes exist, or they are in several lanes.
+        """
+        parts = self._parts(space, offset, size)
+        if len(parts) > 1:
+            raise MemoryRangeError(
+                f"bytes {offset} to {offset + size} of lmem are in {len(parts)} lanes", help="use read_bytes, write_bytes"
+            )
+        return parts[0] if parts else self.spaces[space][:0]
+
+    def read_bytes(self, space: str, offset: int, size: int) -> Bytes:
+        """A copy of `size` bytes of a memory from byte `offset` on; in local memory they may go on in the next lane.
 
         Raises:
             MemorySpaceError: no such memory.
             MemoryRangeError: not all of these bytes exist.
         """
-        memory = self.spaces.get(space)
-        if memory is None:
-            raise MemorySpaceError(f"{self.chip} has no memory {space!r}", help=f"use one of {', '.join(self.spaces)}")
-        if offset < 0 or size < 0 or offset + size > memory.size:
+        parts = self._parts(space, offset, size)
+        return np.concatenate(parts) if parts else np.empty(0, np.uint8)
+
+    def write_bytes(self, space: str, offset: int, data: Bytes) -> None:
+        """Put bytes into a memory from byte `offset` on; in local memory they may go on in the next lane.
+
+        Raises:
+            MemorySpaceError: no such memory.
+            MemoryRangeError: they do not all fit there.
+        """
+        done = 0
+        for part in self._parts(space, offset, data.size):
+            part[:] = data[done : done + part.size]
+            done += part.size
+
+    def _parts(self, space: str, offset: int, size: int) -> list[Bytes]:
+        """Views of these bytes, of local memory one for each lane."""
+        if space not in self.sizes:
+            raise MemorySpaceError(f"{self.chip} has no memory {space!r}", help=f"use one of {', '.join(self.sizes)}")
+        if offset < 0 or size < 0 or offset + size > self.sizes[space]:
             raise MemoryRangeError(
-                f"{space} has {memory.size} bytes; bytes {offset} to {offset + size} are not all inside",
+                f"{space} has {self.sizes[space]} bytes; bytes {offset} to {offset + size} are not all inside",
                 help="make the machine with more ddr_bytes" if space == "ddr" and offset >= 0 else None,
             )
-        return memory[offset : offset + size]
+        memory = self.spaces[space]
+        if space != "lmem":
+            return [memory[offset : offset + size]]
+        found: list[Bytes] = []
+        lane_bytes, end = self.chip.lane_bytes, offset + size
+        while offset < end:
+            lane, byte = divmod(offset, lane_bytes)
+            length = min(end - offset, lane_bytes - byte)
+            start = lane * self.lane_stride + byte
+            found.append(memory[start : start + length])
+            offset += length
+        return found
 
     @cached_property
     def _regions(self) -> tuple[Region, ...]:
@@ -113,7 +169,7 @@ class Memory:
             operand if isinstance(operand, SystemTensor) else SystemTensor(operand.address, operand.shape, operand.dtype, operand.strides)
         )
         placement = replace(system_placement(self.chip, system), base=offset)
-        if placement.end > self.spaces[space].size:
+        if placement.end > self.sizes[space]:
             raise MemoryRangeError(f"a tensor {operand.shape} {operand.dtype} at {operand.address:#x} ends behind the end of {space}")
         return space, placement
 
@@ -133,8 +189,7 @@ class Memory:
         if isinstance(operand, Constant):
             low = operand.bits & ((1 << operand.dtype.bits) - 1)
             return np.array(low, f"u{operand.dtype.itemsize}").view(dtype)
-        space, placement = self.place(operand)
-        return cast("Array", placement.read(self.spaces[space]).view(dtype))
+        return cast("Array", self.read(*self.place(operand)).view(dtype))
 
     def store(self, operand: LocalTensor | SystemTensor, values: Array) -> None:
         """Write elements of the operand's shape (or that broadcast to it) and dtype."""
@@ -142,14 +197,56 @@ class Memory:
         values = np.broadcast_to(values, placement.shape)
         if values.dtype != operand.dtype.numpy:
             raise TypeError(f"{values.dtype} elements for a tensor of {operand.dtype}")
-        placement.write(self.spaces[space], np.ascontiguousarray(values).view(f"u{operand.dtype.itemsize}"))
+        self.write(space, placement, np.ascontiguousarray(values).view(f"u{operand.dtype.itemsize}"))
+
+    def host(self, space: str, placement: Placement) -> Placement | None:
+        """The places in `spaces` of elements given by their places in the chip's memory; None where a wrap from one lane to the next lies
+        within a stride (or an element), which no placement can say.
+        """
+        return _padded(placement, self.chip.lane_bytes, LANE_PADDING) if space == "lmem" else placement
+
+    def read(self, space: str, placement: Placement) -> NDArray[np.unsignedinteger]:
+        """The elements at these places of a memory of the chip, as unsigned integers of their size."""
+        host = self.host(space, placement)
+        if host is not None:
+            return host.read(self.spaces[space])
+        found = self.spaces[space][self._host_bytes(placement)]
+        return found.view(f"u{placement.itemsize}").reshape(placement.shape)
+
+    def write(self, space: str, placement: Placement, bits: NDArray[np.unsignedinteger]) -> None:
+        """Put elements, given as contiguous unsigned integers of their size, at these places of a memory of the chip."""
+        host = self.host(space, placement)
+        if host is not None:
+            host.write(self.spaces[space], bits)
+        else:
+            self.spaces[space][self._host_bytes(placement)] = np.ascontiguousarray(bits).view(np.uint8).reshape(-1, placement.itemsize)
+
+    def _host_bytes(self, placement: Placement) -> NDArray[np.int64]:
+        """Where each byte of local memory lies in the computer, as (elements, bytes of one)."""
+        offsets = placement.offsets().reshape(-1, 1) + np.arange(placement.itemsize)
+        return offsets + offsets // self.chip.lane_bytes * LANE_PADDING
+
+
+@lru_cache(maxsize=4096)
+def _padded(placement: Placement, lane_bytes: int, padding: int) -> Placement | None:
+    """The places where the lanes lie `padding` bytes farther apart."""
+    first = placement.base // lane_bytes
+    outer = [axis.outer // lane_bytes for axis in placement.axes]
+    inner = [axis.inner // lane_bytes for axis in placement.axes]
+    axes = list(zip(placement.axes, outer, inner, strict=True))
+    in_lane = placement.base - first * lane_bytes + placement.itemsize
+    in_lane += sum(replace(axis, outer=axis.outer - o * lane_bytes, inner=axis.inner - i * lane_bytes).reach for axis, o, i in axes)
+    if in_lane > lane_bytes:
+        return None
+    moved = (replace(axis, outer=axis.outer + o * padding, inner=axis.inner + i * padding) for axis, o, i in axes)
+    return replace(placement, base=placement.base + first * padding, axes=tuple(moved))
 
 
 class Written:
     """Which bytes of the memories somebody has written: by the user, or by a program that was checked."""
 
-    def __init__(self, spaces: Mapping[str, Bytes]) -> None:
-        self._marks = {name: anonymous(space.size) for name, space in spaces.items()}
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self._marks = {name: anonymous(size) for name, size in sizes.items()}
         self._all = False
 
     def everything(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from tpukernel.chips.tensors import SystemTensor
 from tpukernel.isa.dma_gather import DmaGather
 from tpukernel.sim.interpreter.lookup import gather
 from tpukernel.sim.interpreter.moves import bits_of, elements_in_place, put_in_lanes
@@ -17,7 +16,8 @@ def execute(instruction: DmaGather, memory: Memory) -> None:
     """Copy lines; where the index names none, the line is filled."""
     src = instruction.src
     # A table in system memory may be large, and only few of its lines wanted.
-    table = elements_in_place(memory, src) if isinstance(src, SystemTensor) else bits_of(memory.load(src))
+    in_place = elements_in_place(memory, src)
+    table = bits_of(memory.load(src)) if in_place is None else in_place
     index = memory.load(instruction.index)[..., 0].astype(np.int64)
     known = index < src.shape[2]
     lines = gather(table, np.where(known, index, 0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from tpukernel.chips.tensors import SystemTensor
 from tpukernel.isa.dma_scatter import DmaScatter
 from tpukernel.sim.interpreter.lookup import scatter
 from tpukernel.sim.interpreter.moves import bits_of, elements_in_place, put_in_lanes
@@ -19,8 +18,9 @@ def execute(instruction: DmaScatter, memory: Memory) -> None:
     lines = bits_of(memory.load(instruction.src))
     index = memory.load(instruction.index)[..., 0].astype(np.int64)
     kept = index < dst.shape[2]
-    if isinstance(dst, SystemTensor):
-        scatter(elements_in_place(memory, dst), index, lines, kept)
+    in_place = elements_in_place(memory, dst)
+    if in_place is not None:
+        scatter(in_place, index, lines, kept)
         return
     target = bits_of(memory.load(dst))
     scatter(target, index, lines, kept)

@@ -45,11 +45,16 @@ def allows(lane_mask: int, lane: int) -> bool:
 def put_first(memory: Memory, dst: LocalTensor | SystemTensor, values: Array) -> None:
     """Write elements without gaps from the start of `dst` on, as many as there are."""
     space, placement = memory.place(dst)
-    memory.range(space, placement.base, values.nbytes)[:] = np.ascontiguousarray(values).view(np.uint8)
+    memory.write_bytes(space, placement.base, np.ascontiguousarray(values).reshape(-1).view(np.uint8))
 
 
-def elements_in_place(memory: Memory, tensor: SystemTensor) -> NDArray[np.unsignedinteger]:
-    """The bits of the elements of a system tensor as a view of the memory: nothing is copied, and what is assigned is written."""
+def elements_in_place(memory: Memory, tensor: LocalTensor | SystemTensor) -> NDArray[np.unsignedinteger] | None:
+    """The bits of the elements of a system tensor as a view of the memory: nothing is copied, and what is assigned is written.
+
+    None for a local tensor, and where the elements go on from one lane to the next.
+    """
     space, placement = memory.place(tensor)
-    strides = tuple(axis.outer for axis in placement.axes)
-    return np.ndarray(placement.shape, f"u{placement.itemsize}", memory.spaces[space], placement.base, strides)
+    host = memory.host(space, placement) if isinstance(tensor, SystemTensor) else None
+    if host is None:
+        return None
+    return np.ndarray(host.shape, f"u{host.itemsize}", memory.spaces[space], host.base, tuple(axis.outer for axis in host.axes))
