@@ -9,12 +9,18 @@
 such function.
 """
 
-from tpukernel.api import cast
+from tpukernel.api import cast, gdma_copy, gdma_gather, gdma_matrix, quantization, scatter_gather, sdma
 from tpukernel.api.arguments import Bits, Dim2, Padding, Variable
 from tpukernel.api.cast import *
 from tpukernel.api.errors import ApiError, ArgumentError, ChipFunctionError, NotRecordingError, StaticStreamError
 from tpukernel.api.function import Function, HostFunction, MissingFunction, Parameter, Row, rows
+from tpukernel.api.gdma_copy import *
+from tpukernel.api.gdma_gather import *
+from tpukernel.api.gdma_matrix import *
+from tpukernel.api.quantization import *
 from tpukernel.api.recording import recording
+from tpukernel.api.scatter_gather import *
+from tpukernel.api.sdma import *
 
 __all__ = [
     "ApiError",
@@ -35,3 +41,9 @@ __all__ = [
     "rows",
 ]
 __all__ += cast.__all__
+__all__ += gdma_copy.__all__
+__all__ += gdma_gather.__all__
+__all__ += gdma_matrix.__all__
+__all__ += quantization.__all__
+__all__ += scatter_gather.__all__
+__all__ += sdma.__all__

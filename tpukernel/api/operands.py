@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tpukernel.api.arguments import Address, Bits, Scalar, Variable
 from tpukernel.api.errors import ArgumentError
 from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
 from tpukernel.dtypes import Dtype, i8, i16, i32
 
-__all__ = ["SIGNED", "constant", "local", "of_variable", "per_channel"]
+__all__ = ["SIGNED", "constant", "local", "need_one", "of_variable", "per_channel"]
 
 SIGNED: dict[int, Dtype] = {8: i8, 16: i16, 32: i32}
 """Signed integer types by width; the library computes with them where the bits of a float are meant."""
@@ -44,3 +46,13 @@ def of_variable(variable: Variable, shape: Dim4, dtype: Dtype) -> LocalTensor | 
     if variable.form == "scalar":
         return constant(variable.value, dtype)
     return per_channel(variable.address, shape[1], dtype) if variable.form == "vector" else local(variable.address, shape, dtype)
+
+
+def need_one(dimension: Literal["n", "c", "h", "w"], shape: Dim4) -> None:
+    """Check a dimension that the function does not work on.
+
+    Raises:
+        ArgumentError: it is not 1. (The official library stops with an assertion.)
+    """
+    if shape["nchw".index(dimension)] != 1:
+        raise ArgumentError(f"shape is {shape}, but its {dimension} has to be 1", help="call the function once for each")
