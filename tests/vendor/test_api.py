@@ -56,7 +56,7 @@ def executed(name: str) -> Iterator[Case]:
     random, rng = Random(f"execute {name}"), np.random.default_rng(len(name))
     found = 0
     for number in range(20 * EXECUTED):
-        first, *rest = instructions(name, draw(name, random))
+        first, *rest = instructions(name, draw(name, random, low_ddr=True))
         if max(each.macs for each in (first, *rest)) <= MOST_WORK:
             yield Case(first, operand_values(first, number, rng), rest)
             found += 1
