@@ -9,7 +9,8 @@
 such function.
 """
 
-from tpukernel.api import cast, gdma_copy, gdma_gather, gdma_matrix, quantization, scatter_gather, sdma
+from tpukernel.api import activation, cast, gdma_copy, gdma_gather, gdma_matrix, quantization, scatter_gather, sdma, sequences, special
+from tpukernel.api.activation import *
 from tpukernel.api.arguments import Bits, Dim2, Padding, Variable
 from tpukernel.api.cast import *
 from tpukernel.api.errors import ApiError, ArgumentError, ChipFunctionError, NotRecordingError, StaticStreamError
@@ -21,6 +22,8 @@ from tpukernel.api.quantization import *
 from tpukernel.api.recording import recording
 from tpukernel.api.scatter_gather import *
 from tpukernel.api.sdma import *
+from tpukernel.api.sequences import *
+from tpukernel.api.special import *
 
 __all__ = [
     "ApiError",
@@ -47,3 +50,6 @@ __all__ += gdma_matrix.__all__
 __all__ += quantization.__all__
 __all__ += scatter_gather.__all__
 __all__ += sdma.__all__
+__all__ += activation.__all__
+__all__ += special.__all__
+__all__ += sequences.__all__
