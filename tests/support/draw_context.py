@@ -20,7 +20,7 @@ LANES_OF: tuple[tuple[str, str, tuple[int, ...] | None], ...] = (
     (SFU_TABLE, r".*", (0,)),
     (r"load_.*_coeff|distribute|sequence|static|table_lookup|zp_mm|fp_mm", r".*", (0,)),
     (r"fp_conv2d", r"input", None),
-    (r"_conv2d", r"input|pad", (0,)),
+    (r"_conv2d", r"input|pad|pad_insert", (0,)),
     (r"roi", r"roi", (0,)),
     (r"bdc_h?w_(gather|scatter)", r"index", (0,)),
     (r"bdc_cw_trans", r"src", (0,)),

@@ -186,6 +186,6 @@ SIZES: tuple[tuple[str, str, Sizer], ...] = (
     (r"conv2d|pool2d|depthwise", r"weight_addr", weight_bytes),
     (r"conv2d|pool2d|depthwise", r"output_addr", window_bytes),
     (r"sequence|static|load_", r".*", fixed(16 << 10)),
-    (r"", r".*(coeff|table|quant|count|scale|bias|zp|shift|kzp|pad|roi)_addr", fixed(4 << 10)),
+    (r"", r".*(coeff|table|quant|count|scale|bias|zp|shift|kzp|pad|pad_insert|roi)_addr", fixed(4 << 10)),
 )
 """Bounds of operands without strides whose size does not follow from ``shape``: (function, parameter, bytes per lane), first match."""

@@ -9,15 +9,38 @@
 such function.
 """
 
-from tpukernel.api import activation, cast, gdma_copy, gdma_gather, gdma_matrix, quantization, scatter_gather, sdma, sequences, special
+from tpukernel.api import (
+    activation,
+    cast,
+    fp_matrix,
+    fp_nn,
+    gdma_copy,
+    gdma_gather,
+    gdma_matrix,
+    int_conv,
+    int_matrix,
+    int_matrix_zero_point,
+    int_pool,
+    quantization,
+    scatter_gather,
+    sdma,
+    sequences,
+    special,
+)
 from tpukernel.api.activation import *
 from tpukernel.api.arguments import Bits, Dim2, Padding, Variable
 from tpukernel.api.cast import *
 from tpukernel.api.errors import ApiError, ArgumentError, ChipFunctionError, NotRecordingError, StaticStreamError
+from tpukernel.api.fp_matrix import *
+from tpukernel.api.fp_nn import *
 from tpukernel.api.function import Function, HostFunction, MissingFunction, Parameter, Row, rows
 from tpukernel.api.gdma_copy import *
 from tpukernel.api.gdma_gather import *
 from tpukernel.api.gdma_matrix import *
+from tpukernel.api.int_conv import *
+from tpukernel.api.int_matrix import *
+from tpukernel.api.int_matrix_zero_point import *
+from tpukernel.api.int_pool import *
 from tpukernel.api.quantization import *
 from tpukernel.api.recording import recording
 from tpukernel.api.scatter_gather import *
@@ -53,3 +76,9 @@ __all__ += sdma.__all__
 __all__ += activation.__all__
 __all__ += special.__all__
 __all__ += sequences.__all__
+__all__ += fp_matrix.__all__
+__all__ += int_matrix.__all__
+__all__ += int_matrix_zero_point.__all__
+__all__ += fp_nn.__all__
+__all__ += int_conv.__all__
+__all__ += int_pool.__all__

@@ -17,7 +17,7 @@ from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rules import Rule, rule
 from tpukernel.isa.spec import REQUIRED, Spec
 
-__all__ = ["Numbers", "number_ranges", "numbers", "window_fits"]
+__all__ = ["Numbers", "number_ranges", "numbers", "window_fits", "window_steps"]
 
 T = TypeVar("T", bound=tuple[int, ...])
 
@@ -81,21 +81,28 @@ def number_ranges(ranges: Ranges) -> Rule:
     return rule("ranges", f"Numbers: {text}.", AttributeRangeError, broken)
 
 
-def _tuple(instruction: Instruction, name: str) -> tuple[int, ...]:
-    return cast("tuple[int, ...]", instruction.value_of(name))
-
-
-def _window_steps(instruction: Instruction) -> tuple[int, int]:
-    """(rows, columns) of the result: how often the window fits."""
-    source = cast("LocalTensor", instruction.value_of("input"))
-    top, bottom, left, right = _tuple(instruction, "padding")
-    kernel, stride, dilation, insert = (_tuple(instruction, name) for name in ("kernel", "stride", "dilation", "insert"))
+def window_steps(
+    size: tuple[int, int],
+    kernel: tuple[int, ...],
+    padding: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    insert: tuple[int, ...],
+) -> tuple[int, int]:
+    """(rows, columns) of the result: how often the window fits into an input of that many. Less than 1 where it does not."""
+    top, bottom, left, right = padding
     found: list[int] = []
-    for axis, size, around in ((0, source.shape[2], top + bottom), (1, source.shape[3], left + right)):
-        spread = (size - 1) * (insert[axis] + 1) + 1 + around
+    for axis, around in ((0, top + bottom), (1, left + right)):
+        spread = (size[axis] - 1) * (insert[axis] + 1) + 1 + around
         reach = (kernel[axis] - 1) * dilation[axis] + 1
-        found.append((spread - reach) // max(stride[axis], 1) + 1)
+        found.append((spread - reach) // max(stride[axis], 1) + 1)  # a stride below 1 is a breach of another rule
     return found[0], found[1]
+
+
+def _steps(instruction: Instruction) -> tuple[int, int]:
+    source = cast("LocalTensor", instruction.value_of("input"))
+    names = ("kernel", "padding", "stride", "dilation", "insert")
+    return window_steps(source.shape[2:], *(cast("tuple[int, ...]", instruction.value_of(name)) for name in names))
 
 
 def window_fits(when: When | None = None) -> Rule:
@@ -104,7 +111,7 @@ def window_fits(when: When | None = None) -> Rule:
     def broken(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
         if when and not when(instruction):
             return
-        dst, steps = cast("LocalTensor", instruction.value_of("dst")), _window_steps(instruction)
+        dst, steps = cast("LocalTensor", instruction.value_of("dst")), _steps(instruction)
         if dst.shape[2:] != steps:
             found = f"the window fits {steps[0]} x {steps[1]} times" if min(steps) > 0 else "the window is larger than the padded input"
             yield "dst", f"dst of {instruction.title} has {dst.shape[2]} x {dst.shape[3]} elements, but {found}", None

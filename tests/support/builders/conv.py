@@ -54,8 +54,9 @@ def _fp(params: Params) -> list[Instruction]:
 def _int8_asym(params: Params) -> list[Instruction]:
     source, weight, zero = _input(params), dtype(params, "weight_dtype"), dtype(params, "kzp_dtype")
     if "kzp_addr" in params:
+        pairs = "pad" if "pad_addr" in params else "pad_insert"
         kernel_zero_point: LocalTensor | Constant = per_channel(params, "kzp", number(params, "output_c"), zero)
-        pad: LocalTensor | Constant = per_channel(params, "pad", source.shape[1], source.dtype, count=2)
+        pad: LocalTensor | Constant = per_channel(params, pairs, source.shape[1], source.dtype, count=2)
     else:
         kernel_zero_point, pad = scalar(params, "kzp_val", zero), scalar(params, "pad_val", source.dtype)
     # The chip saturates 16-bit results as signed ones unless nothing can be negative; 32-bit results are the same either way.
@@ -101,6 +102,7 @@ BUILDERS: dict[str, Builder] = {
     "tpu_bdc_int8_asym_quant_conv2d": _int8_asym,
     "tpu_bdc_int8_asym_quant_conv2d_kernel_const": _int8_asym,
     "tpu_bdc_int8_asym_pc_quant_conv2d": _int8_asym,
+    "tpu_bdc_int8_asym_pc_quant_conv2d_for_deconv2d": _int8_asym,
     "tpu_bdc_int8_asym_quant_conv2d_for_deconv2d": _int8_asym,
     "tpu_bdc_int8_sym_quant_conv2d": _int8_sym,
     "tpu_bdc_int8_sym_quant_conv2d_for_deconv2d": _int8_sym,
