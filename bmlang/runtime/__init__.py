@@ -1,7 +1,27 @@
-"""BMRuntime: running BModels."""
+"""BMRuntime: running BModels, recording what their commands do, comparing recordings."""
 
+from bmlang.runtime.comparison import Comparison, Difference, ProgramDifference, compare
 from bmlang.runtime.cpu_ops import CPU_OPERATORS, CpuOperator, cpu_operator
+from bmlang.runtime.events import Event
 from bmlang.runtime.network import IoTensor, Network
+from bmlang.runtime.recording import Entry, Recording, Value
+from bmlang.runtime.recording_file import load_recording
 from bmlang.runtime.runtime import Runtime
 
-__all__ = ["CPU_OPERATORS", "CpuOperator", "IoTensor", "Network", "Runtime", "cpu_operator"]
+__all__ = [
+    "CPU_OPERATORS",
+    "Comparison",
+    "CpuOperator",
+    "Difference",
+    "Entry",
+    "Event",
+    "IoTensor",
+    "Network",
+    "ProgramDifference",
+    "Recording",
+    "Runtime",
+    "Value",
+    "compare",
+    "cpu_operator",
+    "load_recording",
+]

@@ -1,4 +1,5 @@
-"""Errors of the runtime. Codes: RT101-109 what was asked of it, RT110-119 what a file holds that it cannot run."""
+"""Errors of the runtime. Codes: RT101-109 what was asked of it, RT110-119 what a file holds that it cannot run,
+RT120-129 recordings and their comparison."""
 
 from __future__ import annotations
 
@@ -14,6 +15,11 @@ __all__ = [
     "InputShapeError",
     "NetworkNameError",
     "OutputArrayError",
+    "RecordingElementsError",
+    "RecordingFormatError",
+    "RecordingOptionError",
+    "RecordingStateError",
+    "ReferenceArrayError",
     "RunChipError",
     "StageChoiceError",
     "StageDataError",
@@ -71,3 +77,23 @@ class StageDataError(TpuError, code="RT114"):
 
 class DeviceMemoryError(TpuError, code="RT115"):
     """A stage needs more device memory than the chip has, or uses memory that does not belong to it."""
+
+
+class RecordingStateError(TpuError, code="RT120"):
+    """Two recordings of one runtime at a time, or elements of one that is still being written."""
+
+
+class RecordingOptionError(TpuError, code="RT121"):
+    """What a recording should keep was said in a way that means nothing: unknown engines, negative sizes."""
+
+
+class RecordingFormatError(TpuError, code="RT122"):
+    """A file is no recording, or a damaged one."""
+
+
+class RecordingElementsError(TpuError, code="RT123"):
+    """Elements that a recording does not have: only their digest was kept, or what is in the file is something else."""
+
+
+class ReferenceArrayError(TpuError, code="RT124"):
+    """A reference has an array that belongs to nothing in the recording, or one that cannot be read."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 from types import MappingProxyType
@@ -11,8 +12,11 @@ from types import MappingProxyType
 from bmlang.bmodel.container import BModel, load
 from bmlang.bmodel.schema import Net
 from bmlang.runtime.addresses import DeviceMemory
-from bmlang.runtime.errors import NetworkNameError, RunChipError
+from bmlang.runtime.errors import NetworkNameError, RecordingStateError, RunChipError
+from bmlang.runtime.events import Trace
 from bmlang.runtime.network import Network
+from bmlang.runtime.recorder import DEFAULT_BYTES, Selection, recording_to
+from bmlang.runtime.recording import Keep, Recording
 from bmlang.runtime.stage import Engine, Places, Stage
 from tpukernel.chips.chip import CHIPS, Chip
 from tpukernel.sim.machine import Machine
@@ -40,6 +44,7 @@ class Runtime:
     Attributes:
         nets: the nets by name, in the order of the file.
         chip: name of the chip.
+        trace: a function that sees every step of every launch (see `bmlang.runtime.events`); None for none. `record` uses it.
 
     All nets share one simulated chip, and a net is made ready when it is first run. Launches from several threads wait for each other.
 
@@ -65,6 +70,7 @@ class Runtime:
         self._ddr_bytes = ddr_bytes
         self._lock = Lock()
         self._device: _Device | None = None
+        self.trace: Trace | None = None
         nets: dict[str, Network] = {}
         for net in self.model.net:
             if net.name in nets:
@@ -85,6 +91,45 @@ class Runtime:
     def __repr__(self) -> str:
         return f"<Runtime {self.chip}: {', '.join(self.nets) or 'no nets'}>"
 
+    @contextmanager
+    def record(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        keep: Keep = "results",
+        engines: Collection[str] | None = None,
+        units: Collection[str] | None = None,
+        commands: range | None = None,
+        max_bytes: int = DEFAULT_BYTES,
+    ) -> Generator[Recording]:
+        """Records every command of the launches in the context: what it read and wrote (see `bmlang.runtime.recording`).
+
+            with runtime.record("run.npz") as recording:
+                runtime["net"](x=array)
+
+        Args:
+            path: the file, which is there when the context ends, also when an error ended it; without it, the recording is in memory.
+            keep: of what the elements are kept, beside their digests: "digests" (of nothing), "results", or "all" (also of inputs).
+            engines, units, commands: which commands are recorded (see `Selection`); all by default.
+            max_bytes: bytes of elements at most; what comes later has digests only, and the recording says of how many values.
+
+        Raises:
+            RecordingStateError: the runtime has a trace already.
+            RecordingOptionError: the arguments make no sense.
+            OSError: the file cannot be written.
+        """
+        if self.trace is not None:
+            raise RecordingStateError("the runtime is being recorded or traced already", help="end the other recording first")
+        with recording_to(path, self.chip, Selection(keep, engines, units, commands, max_bytes)) as recorder:
+            self.trace = recorder
+            try:
+                yield recorder.recording
+            except BaseException as error:
+                recorder.recording.error = f"{type(error).__name__}: {error}"
+                raise
+            finally:
+                self.trace = None
+
     def _launch(self, net: Net, number: int, inputs: Sequence[Array]) -> list[Array]:
         """Run a stage with inputs that were checked.
 
@@ -95,7 +140,7 @@ class Runtime:
         with self._lock:
             if self._device is None:
                 self._device = _Device(self._runnable_chip(), self.model.net, self._ddr_bytes)
-            return self._device.run(net, number, inputs, engine=self._engine, check=self._check)
+            return self._device.run(net, number, inputs, engine=self._engine, check=self._check, trace=self.trace)
 
     def _runnable_chip(self) -> Chip:
         if self.chip not in RUNNABLE:
@@ -116,8 +161,8 @@ class _Device:
         self._places = {net.name: Places(memory, self._machine, coefficients) for net in nets}
         self._stages: dict[tuple[str, int], Stage] = {}
 
-    def run(self, net: Net, number: int, inputs: Sequence[Array], *, engine: Engine, check: bool) -> list[Array]:
+    def run(self, net: Net, number: int, inputs: Sequence[Array], *, engine: Engine, check: bool, trace: Trace | None) -> list[Array]:
         stage = self._stages.get((net.name, number))
         if stage is None:
             stage = self._stages[net.name, number] = Stage(self._chip, net, number, self._places[net.name])
-        return stage.run(self._machine, inputs, engine=engine, check=check)
+        return stage.run(self._machine, inputs, engine=engine, check=check, trace=trace)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -14,7 +16,8 @@ from bmlang.bmodel.schema import DATA_TYPES, CmdGroup, Net, NetParameter, SubNet
 from bmlang.bmodel.section import sha256
 from bmlang.runtime.addresses import DeviceMemory, Move, Relocation, base_address, filled_in
 from bmlang.runtime.cpu_ops import CPU_OPERATORS
-from bmlang.runtime.errors import CpuOperatorError, DynamicSubnetError, StageDataError, SubnetKindError
+from bmlang.runtime.errors import CpuOperatorError, DeviceMemoryError, DynamicSubnetError, StageDataError, SubnetKindError
+from bmlang.runtime.events import INPUTS, Place, StageEvents, Trace
 from tpukernel.chips.chip import Chip
 from tpukernel.dtypes import dtype_of
 from tpukernel.errors import TpuError
@@ -22,6 +25,7 @@ from tpukernel.sim.machine import Machine
 from tpukernel.sim.memory import Array
 
 if TYPE_CHECKING:
+    from tpukernel.isa.instruction import Instruction
     from tpukernel.isa.program import Program
 
 __all__ = ["Engine", "Places", "Stage", "dtype_of_tensor", "shape_of_tensor"]
@@ -72,6 +76,10 @@ class _Slot:
     def write(self, machine: Machine, array: Array) -> None:
         machine.write("ddr", self.offset, array.reshape(-1).view(np.uint8))
 
+    @property
+    def place(self) -> Place:
+        return Place(self.offset, tuple(prod(self.shape[k + 1 :]) * self.dtype.itemsize for k in range(len(self.shape))))
+
 
 @dataclass(frozen=True)
 class _CpuStep:
@@ -80,8 +88,10 @@ class _CpuStep:
     inputs: tuple[_Slot, ...]
     outputs: tuple[_Slot, ...]
 
-    def run(self, machine: Machine) -> None:
-        results = CPU_OPERATORS[self.operator](self.parameters, [slot.read(machine) for slot in self.inputs])
+    def run(self, machine: Machine, subnet: int, events: StageEvents | None) -> None:
+        inputs = [slot.read(machine) for slot in self.inputs]
+        given = {f"input{k}": array.copy() for k, array in enumerate(inputs)} if events else {}  # an operator may work in place
+        results = CPU_OPERATORS[self.operator](self.parameters, inputs)
         results = results[: len(self.outputs)]
         made = [(result.dtype, result.shape) for result in results]
         wanted = [(slot.dtype, slot.shape) for slot in self.outputs]
@@ -89,6 +99,31 @@ class _CpuStep:
             raise CpuOperatorError(f"host operator {self.operator} gives {made}, but the subnet has outputs {wanted}")
         for slot, result in zip(self.outputs, results, strict=True):
             slot.write(machine, np.ascontiguousarray(result))
+        if events:
+            events.host(subnet, self.operator, given, {f"output{k}": result for k, result in enumerate(results)})
+
+
+@dataclass(frozen=True)
+class _TpuStep:
+    """Command groups as they are executed, and their GDMA commands with the addresses of the file."""
+
+    programs: tuple[Program, ...]
+    listed: tuple[Sequence[Instruction], ...]
+
+    def run(self, machine: Machine, subnet: int, events: StageEvents | None, *, engine: Engine, check: bool) -> None:
+        for group, (program, listed) in enumerate(zip(self.programs, self.listed, strict=True)):
+            if events:
+                machine.trace = partial(events.command, subnet, group, listed, machine.memory)
+            try:
+                machine.run(program, engine=engine, check=check)
+            finally:
+                machine.trace = None
+
+
+def _tell_tensors(events: StageEvents, title: str, subnet: int | None, slots: Sequence[_Slot], machine: Machine) -> None:
+    arrays = {slot.name: slot.read(machine) for slot in slots}
+    if arrays or subnet is None:
+        events.tensors(title, subnet, arrays, {slot.name: slot.place for slot in slots})
 
 
 @dataclass
@@ -133,7 +168,7 @@ class Stage:
     """
 
     def __init__(self, chip: Chip, net: Net, number: int, places: Places) -> None:
-        self._chip, self._net, self._stage = chip, net, net.stages[number]
+        self._chip, self._net, self._number, self._stage = chip, net, number, net.stages[number]
         self._where = f"net {net.name!r}, stage {number}"
         self._base = chip.regions["ddr"].base
         try:
@@ -147,17 +182,33 @@ class Stage:
             raise
         self._steps = [self._step(k, subnet) for k, subnet in enumerate(self._stage.subnets)]
 
-    def run(self, machine: Machine, inputs: Sequence[Array], *, engine: Engine, check: bool) -> list[Array]:
-        """Run the stage: arrays of its inputs, in order, give those of its outputs."""
+    def run(self, machine: Machine, inputs: Sequence[Array], *, engine: Engine, check: bool, trace: Trace | None = None) -> list[Array]:
+        """Run the stage: arrays of its inputs, in order, give those of its outputs. `trace` sees every step."""
+        events = StageEvents(self._chip, self._net.name, self._number, trace) if trace else None
         for slot, array in zip(self.inputs, inputs, strict=True):
             slot.write(machine, array)
-        for step in self._steps:
+        if events:
+            _tell_tensors(events, INPUTS, None, self.inputs, machine)
+        for k, step in enumerate(self._steps):
             if isinstance(step, _CpuStep):
-                step.run(machine)
+                step.run(machine, k, events)
             else:
-                for program in step:
-                    machine.run(program, engine=engine, check=check)
+                step.run(machine, k, events, engine=engine, check=check)
+            if events:
+                _tell_tensors(events, "subnet", k, self._inner_outputs(k), machine)
+        if events:
+            _tell_tensors(events, "outputs", None, self.outputs, machine)
         return [slot.read(machine) for slot in self.outputs]
+
+    def _inner_outputs(self, subnet: int) -> list[_Slot]:
+        """The outputs of a subnet that are no outputs of the net, as far as an array can hold them and they lie in memory of the stage."""
+        outputs = {slot.name for slot in self.outputs}
+        found: list[_Slot] = []
+        for tensor in self._stage.subnets[subnet].output_tensor or ():
+            if tensor.name not in outputs:
+                with suppress(StageDataError, DeviceMemoryError):  # nothing needs this tensor in order to run
+                    found.append(self._slot(tensor))
+        return found
 
     # ------------------------------------------------------------------ what can be run
 
@@ -227,14 +278,16 @@ class Stage:
 
     # ------------------------------------------------------------------ steps
 
-    def _step(self, number: int, subnet: SubNet) -> tuple[Program, ...] | _CpuStep:
+    def _step(self, number: int, subnet: SubNet) -> _TpuStep | _CpuStep:
         try:
             if subnet.subnet_mode == CPU:
                 return self._cpu_step(subnet)
             groups = [*command_groups(subnet)]
             if not groups:
                 raise StageDataError("a TPU subnet has no commands")
-            return tuple(map(self._program, groups))
+            programs = tuple(map(self._program, groups))
+            listed = tuple(program.groups[0].gdma for program in programs)
+            return _TpuStep(tuple(map(self._relocation.program, programs)), listed)
         except TpuError as error:
             error.where = f"{self._where}, subnet {number}" + (f", {error.where}" if error.where else "")
             raise
@@ -248,7 +301,7 @@ class Stage:
         if counts != (group.bdc_num, group.gdma_num):
             raise StageDataError(f"(TIU, GDMA) commands: {(group.bdc_num, group.gdma_num)} are stated, but there are {counts}")
         program.check()  # a file can say anything, and what executes the commands relies on the rules of the chip
-        return self._relocation.program(program)
+        return program
 
     def _cpu_step(self, subnet: SubNet) -> _CpuStep:
         if not subnet.cpu_param or len(subnet.cpu_param) != 1:
