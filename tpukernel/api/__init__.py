@@ -11,12 +11,17 @@ such function.
 
 from tpukernel.api import (
     activation,
+    binary,
     cast,
+    common,
+    comparison,
+    fp_binary,
     fp_matrix,
     fp_nn,
     gdma_copy,
     gdma_gather,
     gdma_matrix,
+    int_binary,
     int_conv,
     int_matrix,
     int_matrix_zero_point,
@@ -24,19 +29,28 @@ from tpukernel.api import (
     quantization,
     scatter_gather,
     sdma,
+    select,
     sequences,
     special,
+    transcendental,
+    unary,
+    vector,
 )
 from tpukernel.api.activation import *
 from tpukernel.api.arguments import Bits, Dim2, Padding, Variable
+from tpukernel.api.binary import *
 from tpukernel.api.cast import *
+from tpukernel.api.common import *
+from tpukernel.api.comparison import *
 from tpukernel.api.errors import ApiError, ArgumentError, ChipFunctionError, NotRecordingError, StaticStreamError
+from tpukernel.api.fp_binary import *
 from tpukernel.api.fp_matrix import *
 from tpukernel.api.fp_nn import *
 from tpukernel.api.function import Function, HostFunction, MissingFunction, Parameter, Row, rows
 from tpukernel.api.gdma_copy import *
 from tpukernel.api.gdma_gather import *
 from tpukernel.api.gdma_matrix import *
+from tpukernel.api.int_binary import *
 from tpukernel.api.int_conv import *
 from tpukernel.api.int_matrix import *
 from tpukernel.api.int_matrix_zero_point import *
@@ -45,8 +59,12 @@ from tpukernel.api.quantization import *
 from tpukernel.api.recording import recording
 from tpukernel.api.scatter_gather import *
 from tpukernel.api.sdma import *
+from tpukernel.api.select import *
 from tpukernel.api.sequences import *
 from tpukernel.api.special import *
+from tpukernel.api.transcendental import *
+from tpukernel.api.unary import *
+from tpukernel.api.vector import *
 
 __all__ = [
     "ApiError",
@@ -82,3 +100,12 @@ __all__ += int_matrix_zero_point.__all__
 __all__ += fp_nn.__all__
 __all__ += int_conv.__all__
 __all__ += int_pool.__all__
+__all__ += binary.__all__
+__all__ += common.__all__
+__all__ += comparison.__all__
+__all__ += fp_binary.__all__
+__all__ += int_binary.__all__
+__all__ += select.__all__
+__all__ += transcendental.__all__
+__all__ += unary.__all__
+__all__ += vector.__all__

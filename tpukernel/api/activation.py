@@ -302,7 +302,7 @@ def tpu_bdc_fp32_mish(
     """dst = src * tanh(ln(1 + e^src)), computed as src - 2 * src / ((1 + e^src)^2 + 1). 21 instructions."""
     dst, src, work0, work1 = f32_tensors(shape, dst_addr, src_addr, work0_addr, work1_addr)
     return [
-        *exp(dst, src, coeff_addr, work0, dst, work1),
+        *exp(dst, src, coeff_addr, work0, work1),
         arith(ArithOp.COPY, work0, _MISH_LARGEST),
         select(CompareOp.SELECT_GREATER, dst, dst, work0, work0, dst),
         arith(ArithOp.COPY, work0, _MISH_SMALLEST),
@@ -361,9 +361,9 @@ def tpu_bdc_fp32_log_sigmoid(
     """dst = src - ln(1 + e^src). 27 instructions."""
     dst, src, work0, work1 = f32_tensors(shape, dst_addr, src_addr, work0_addr, work1_addr)
     return [
-        *exp(dst, src, coeff_addr, work0, dst, work1),
+        *exp(dst, src, coeff_addr, work0, work1),
         arith(ArithOp.ADD, work1, dst, 1.0),
-        *log(work0, work1, ln_coeff_addr, dst, work0),
+        *log(work0, work1, ln_coeff_addr, dst),
         arith(ArithOp.SUB, dst, src, work0),
     ]
 
@@ -435,7 +435,7 @@ def _keep_above(dst: LocalTensor, src: LocalTensor, limit: Constant | float = 0.
 
 
 def _expm1(dst: LocalTensor, src: LocalTensor, coeff: Address, work0: LocalTensor, work1: LocalTensor) -> list[Instruction]:
-    return [*exp(dst, src, coeff, work0, dst, work1), arith(ArithOp.SUB, dst, dst, 1.0)]
+    return [*exp(dst, src, coeff, work0, work1), arith(ArithOp.SUB, dst, dst, 1.0)]
 
 
 def _with_inverse(
@@ -443,7 +443,7 @@ def _with_inverse(
 ) -> list[Instruction]:
     """dst = (e^src op 1 / e^src) / 2."""
     return [
-        *exp(dst, src, coeff, work0, dst, work1),
+        *exp(dst, src, coeff, work0, work1),
         arith(ArithOp.DIV, work0, 1.0, dst),
         arith(op, dst, dst, work0),
         arith(ArithOp.MUL, dst, dst, 0.5),
@@ -454,7 +454,7 @@ def _sigmoid(dst: LocalTensor, src: LocalTensor, coeff: Address, work0: LocalTen
     """`src` may be `dst`."""
     return [
         arith(ArithOp.SUB, work0, 0.0, src),
-        *exp(dst, work0, coeff, work0, dst, work1),
+        *exp(dst, work0, coeff, work0, work1),
         arith(ArithOp.ADD, work1, dst, 1.0),
         arith(ArithOp.DIV, dst, 1.0, work1),
     ]
@@ -465,7 +465,7 @@ def _tanh(dst: LocalTensor, src: LocalTensor, coeff: Address, work0: LocalTensor
     return [
         arith(ArithOp.ADD, dst, src, src),
         arith(ArithOp.MIN, dst, dst, _TANH_LIMIT),
-        *exp(dst, dst, coeff, dst, work0, work1),
+        *exp(dst, dst, coeff, work0, work1),
         arith(ArithOp.ADD, work0, dst, 1.0),
         arith(ArithOp.DIV, work1, 2.0, work0),
         arith(ArithOp.SUB, dst, 1.0, work1),
@@ -483,9 +483,9 @@ def _log1p_exp(
 ) -> list[Instruction]:
     """dst = ln(1 + e^src). `src` may be `work0`; `dst` is `limited` or `work1`."""
     return [
-        *exp(limited, src, exp_coeff, work0, limited, work1),
+        *exp(limited, src, exp_coeff, work0, work1),
         arith(ArithOp.ADD, work0, limited, 1.0),
-        *log(dst, work0, log_coeff, work0, dst),
+        *log(dst, work0, log_coeff, work0),
     ]
 
 
@@ -500,7 +500,7 @@ def _erf(dst: LocalTensor, src: LocalTensor, exp_coeff: Address, erf_coeff: Addr
         taylor(dst, t, erf_coeff, ERF_TERMS),
         arith(ArithOp.MUL, work1, src, src),
         arith(ArithOp.SUB, work0, dst, work1),
-        *exp(dst, work0, exp_coeff, work0, dst, work1),
+        *exp(dst, work0, exp_coeff, work0, work1),
         arith(ArithOp.MUL, work0, dst, t),
         arith(ArithOp.SUB, t, 1.0, work0),
         *sign(work0, src),

@@ -1,7 +1,7 @@
 """Instruction sequences of f32 functions from which TPUKernel functions are put together.
 
-Every tensor is EU-aligned, and those of one call have one shape (`f32_tensors`). The tensors of a call may not overlap but where a sequence
-says so: most of them write the result before they have read the operand for the last time.
+Every tensor is EU-aligned, and those of one call have one shape (`f32_tensors`). The tensors of a call do not overlap, but two can be one
+and the same: that is refused where the library refuses it, and changes what is written where as it does in the library.
 
 Source: the commands that the official library records, operand by operand.
 """
@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from tpukernel.api.arguments import Address
+from tpukernel.api.errors import ArgumentError
 from tpukernel.api.operands import local
 from tpukernel.chips import BM1684X
 from tpukernel.chips.tensors import Constant, Dim4, LocalTensor
@@ -28,10 +29,10 @@ __all__ = [
     "arith",
     "as_type",
     "c_float",
+    "distinct",
     "divide",
     "exp",
     "f32_tensors",
-    "inverse",
     "ln",
     "log",
     "rounded",
@@ -84,6 +85,20 @@ def arith(op: ArithOp, dst: LocalTensor, src0: Source, src1: Source | None = Non
     return Arith(op=op, dst=dst, src0=_source(src0), src1=second, iterations=DIVISION_STEPS if op is ArithOp.DIV else None)
 
 
+def distinct(*tensors: LocalTensor) -> None:
+    """The tensors do not start at one place.
+
+    Raises:
+        ArgumentError: two of them do.
+    """
+    places = [tensor.address for tensor in tensors]
+    if len(set(places)) != len(places):
+        raise ArgumentError(
+            f"operands that may not be one are at {', '.join(map(hex, places))}",
+            help="give the result and the work memory places of their own",
+        )
+
+
 def rounded(dst: LocalTensor, src: LocalTensor, mode: Rounding) -> Arith:
     """dst = src in the type of dst; an integral value where that is f32, too."""
     return Arith(op=ArithOp.CAST, dst=dst, src0=src, rounding=mode)
@@ -95,21 +110,35 @@ def select(op: CompareOp, dst: LocalTensor, src0: Source, src1: Source, src2: So
 
 
 def taylor(dst: LocalTensor, src: LocalTensor, coeff: Address, terms: int = SERIES_TERMS) -> Special:
-    """dst = the series in src with that many coefficients, which lie in every lane from one address on."""
-    table = lane_table(BM1684X, coeff.__index__(), (1, src.shape[1], 1, terms), src.dtype)
+    """dst = the series in src with that many coefficients, which every lane has at the same byte; `coeff` is their address in lane 0.
+
+    Raises:
+        ArgumentError: `coeff` is in another lane.
+    """
+    address, lane_bytes = coeff.__index__(), BM1684X.lane_bytes
+    if address >= lane_bytes:
+        raise ArgumentError(
+            f"the coefficients of a series are at {address:#x}, in lane {address // lane_bytes}",
+            help="give their address in lane 0: a series that starts in another lane takes them from the same byte there",
+        )
+    table = lane_table(BM1684X, address + dst.address // lane_bytes * lane_bytes, (1, src.shape[1], 1, terms), src.dtype)
     return Special(op=SpecialOp.TAYLOR, dst=dst, src=src, coeff=table)
 
 
 # ---------------------------------------------------------------------------- exponential and logarithm
 
 
-def exp(
-    dst: LocalTensor, src: LocalTensor, coeff: Address, power: LocalTensor, limited: LocalTensor, rest: LocalTensor
-) -> list[Arith | Special]:
+def exp(dst: LocalTensor, src: LocalTensor, coeff: Address, work0: LocalTensor, work1: LocalTensor) -> list[Arith | Special]:
     """dst = e ** src, 12 instructions: 2 ** floor(src / ln 2), from 2 ** -127 to 2 ** 127, times the series of what remains.
 
-    `power`, `limited` and `rest` are overwritten. `src` may be `power`; `dst` may be any of the three but `src`.
+    `dst`, `work0` and `work1` are three places; `src` may be any of them.
+
+    Raises:
+        ArgumentError: they are not three places.
     """
+    distinct(dst, work0, work1)
+    power = next((tensor for tensor in (dst, work0, work1) if tensor == src), work0)
+    limited, rest = (tensor for tensor in (dst, work0, work1) if tensor != power)
     exponent, bounded = as_type(limited, i16), as_type(power, i16)
     return [
         arith(ArithOp.MAX, power, src, -_LARGEST_EXP),
@@ -136,12 +165,17 @@ def _to_exponent(op: ArithOp, dst: LocalTensor, src0: Source, src1: Source) -> A
     return Arith(op=op, dst=dst, src0=_source(src0), src1=_source(src1), src2=_TO_EXPONENT, rounding=Rounding.HALF_AWAY)
 
 
-def log(dst: LocalTensor, src: LocalTensor, coeff: Address, exponent: LocalTensor, series: LocalTensor) -> list[Arith | Special | Compare]:
+def log(dst: LocalTensor, src: LocalTensor, coeff: Address, work: LocalTensor) -> list[Arith | Special | Compare]:
     """dst = ln(src), 13 instructions: the series of the significand plus the exponent times ln 2.
 
-    0 has minus infinity, infinity has infinity; other numbers below 2 ** -126, also negative ones, count as that. `exponent` and `series`
-    are overwritten; `dst` may be either of the two. `src` may be `exponent`: then 0 counts as 2 ** -126, too.
+    0 has minus infinity, infinity has infinity; other numbers below 2 ** -126, also negative ones, count as that. `src` may be `dst` or
+    `work`: then 0 counts as 2 ** -126, too.
+
+    Raises:
+        ArgumentError: `work` is `dst`.
     """
+    distinct(dst, work)
+    exponent, series = (dst, work) if src == dst else (work, dst)
     scale, steps = as_type(series, i32), as_type(exponent, i32)
     return [
         arith(ArithOp.MAX, exponent, src, _SMALLEST_NORMAL),
@@ -178,7 +212,12 @@ def rsqrt(dst: LocalTensor, src: LocalTensor, iterations: int = DIVISION_STEPS) 
 
 
 def sqrt(dst: LocalTensor, src: LocalTensor, iterations: int = DIVISION_STEPS) -> list[Special | Compare | Arith]:
-    """dst = src / sqrt(src), 5 instructions; 0 of both zeros."""
+    """dst = src / sqrt(src), 5 instructions; 0 of both zeros.
+
+    Raises:
+        ArgumentError: `dst` is `src`.
+    """
+    distinct(dst, src)
     return [
         *rsqrt(dst, src, iterations),
         select(CompareOp.SELECT_EQUAL, dst, src, 0.0, 0.0, dst),
@@ -188,7 +227,12 @@ def sqrt(dst: LocalTensor, src: LocalTensor, iterations: int = DIVISION_STEPS) -
 
 
 def sign(dst: LocalTensor, src: LocalTensor) -> list[Compare]:
-    """dst = 1 or -1 as src is above 0 or not, but 0 where all its bits are 0; 2 instructions on tensors of one signed type."""
+    """dst = 1 or -1 as src is above 0 or not, but 0 where all its bits are 0; 2 instructions on tensors of one signed type.
+
+    Raises:
+        ArgumentError: `dst` is `src`.
+    """
+    distinct(dst, src)
     zero, one = Constant(0, src.dtype), Constant.of(1, src.dtype)
     # the library extends the sign of an integer to 32 bits
     minus_one = Constant(0xFFFF_FFFF, src.dtype) if src.dtype.is_int else Constant.of(-1, src.dtype)
@@ -211,13 +255,9 @@ def c_float(value: float) -> float:
     return math.copysign(0.0, number) if abs(number) < _SMALLEST_NORMAL else number
 
 
-def inverse(value: float) -> float:
-    """1 / value in f32: infinity for 0, and 0 where it would be subnormal."""
+def ln(value: float) -> Constant:
+    """The natural logarithm in f32: minus infinity for 0; below 0 the NaN that a call of the C library returns."""
     number = c_float(value)
-    return math.copysign(math.inf, number) if number == 0 else c_float(1 / number)
-
-
-def ln(value: float) -> float:
-    """The natural logarithm in f32: minus infinity for 0, a NaN below."""
-    number = c_float(value)
-    return c_float(math.log(number)) if number > 0 else -math.inf if number == 0 else math.nan
+    if number < 0:
+        return Constant(0xFFC0_0000, f32)
+    return Constant.of(c_float(math.log(number)) if number else -math.inf, f32)
