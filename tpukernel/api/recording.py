@@ -36,10 +36,12 @@ class Recorder:
 
         Raises:
             LegalityError: the chip forbids one of them; none is appended.
+            OperandConflictError, FieldRangeError: no command can say one of them; none is appended.
         """
         if self._check:
             for instruction in instructions:
                 instruction.check(self.program.chip)
+                instruction.encoded(self.program.chip)  # what no command can say is refused here, too; numbering keeps the bits
         for instruction in instructions:
             self.program.append(instruction)
 
