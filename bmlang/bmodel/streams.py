@@ -1,15 +1,17 @@
-"""The command streams in a BModel, as `tpukernel disasm` reads them."""
+"""The command streams in a BModel, as `tpukernel disasm` and `tpukernel cost` read them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmlang.bmodel.container import MAGIC, load
 from bmlang.bmodel.memory import command_groups
-from bmlang.bmodel.schema import CmdGroup, Model, Net, NetParameter
+from bmlang.bmodel.schema import CmdGroup, Model, Net, NetParameter, Tensor, data_type_bits
 
 if TYPE_CHECKING:
     from tpukernel.isa.sources import CommandStreams
@@ -56,12 +58,36 @@ def read_streams(path: Path) -> list[CommandStreams] | None:
         if file.read(4) != MAGIC.to_bytes(4, "little"):
             return None
     model = load(path).model
+    places = list(groups_of(model))
+    groups = Counter(id(place.stage) for place in places)
+    # Of a stage of several groups, none does all of the work.
+    io = [_io_bytes(place.stage) if groups[id(place.stage)] == 1 else (None, None) for place in places]
     return [
         CommandStreams(
             place.title,
             model.chip,
             tiu=bytes(place.group.binary_bdc.data) if place.group.binary_bdc else b"",
             gdma=bytes(place.group.binary_gdma.data) if place.group.binary_gdma else b"",
+            read_bytes=read,
+            written_bytes=written,
         )
-        for place in groups_of(model)
+        for place, (read, written) in zip(places, io, strict=True)
     ]
+
+
+def _io_bytes(stage: NetParameter) -> tuple[int | None, int | None]:
+    """Bytes of the inputs and coefficients, and of the outputs; None where a type is unknown."""
+    inputs, outputs = (_sum_bytes(tensors) for tensors in (stage.input_tensor, stage.output_tensor))
+    binary = stage.coeff_mem.binary_coeff if stage.coeff_mem else None
+    return None if inputs is None else inputs + (binary.size if binary else 0), outputs
+
+
+def _sum_bytes(tensors: Iterable[Tensor]) -> int | None:
+    """Bytes of tensors of their first shapes."""
+    total = 0
+    for tensor in tensors:
+        bits = data_type_bits(tensor.data_type)
+        if bits is None or not tensor.shape:
+            return None
+        total += prod(tensor.shape[0].dim or ()) * bits // 8
+    return total

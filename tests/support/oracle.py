@@ -68,12 +68,16 @@ class Call:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the library emitted for a call or program; ``rejected`` is the text of the failed assertion, if one failed."""
+    """What the library emitted for a call or program; ``rejected`` is the text of the failed assertion, if one failed.
+
+    ``cycles``: sum of what the library's own estimator counts for the commands of both engines (``cycle_count`` of ``CMD_ID_NODE``).
+    """
 
     tiu: bytes
     gdma: bytes
     rejected: str | None = None
     memory: tuple[Bytes, ...] = ()
+    cycles: int = 0
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,8 @@ def _recorded(status: int, parts: list[bytes]) -> Recorded:
         raise OracleError(parts[0].decode())
     if status == 1:
         return Recorded(b"", b"", rejected=parts[0].decode())
-    return Recorded(parts[0], parts[1], memory=tuple(np.frombuffer(part, np.uint8) for part in parts[2:]))
+    tiu, gdma, cycles, *memory = parts
+    return Recorded(tiu, gdma, memory=tuple(np.frombuffer(part, np.uint8) for part in memory), cycles=struct.unpack("<q", cycles)[0])
 
 
 def _plain(kind: str, value: Value) -> object:

@@ -38,6 +38,8 @@ _PLAIN = {
     "float": C.c_float,
 }
 _VARIABLE = {"const": 1, "addr": 0}
+_CYCLES_AT = 16
+"""Byte of `CMD_ID_NODE` (published in customlayer/include/kernel/common.h of the tpu_mlir wheel) where the 64-bit `cycle_count` begins."""
 
 
 class _Variable(C.Structure):
@@ -57,14 +59,21 @@ def _memories(chip: Any) -> dict[str, Any]:
     return {"ddr": chip.ddr, "lmem": chip.lmem.reshape(-1), "l2": chip.l2, "static": chip.static}
 
 
+def _cycle_count(chip: Any) -> int:
+    chip.lib.tpu_get_id_node(chip.node)
+    return int(C.c_int64.from_address(chip.node.value + _CYCLES_AT).value)
+
+
 def _record(chip: Any, job: dict[str, Any]) -> list[bytes]:
-    """Call the functions of a job and return the bytes of both engines."""
+    """Call the functions of a job and return the bytes of both engines, and the cycles that the library's estimator added up."""
     lib = chip.lib
     lib.backend_api_clear_tpu_inst_data()
     lib.reset_cmd_id(chip.node)
     lib.tpu_set_id_node(chip.node)
+    before = _cycle_count(chip)
     for name, kinds, values in job["calls"]:
         getattr(lib, name)(*map(_argument, kinds, values))
+    cycles = _cycle_count(chip) - before
     if job["end"]:
         lib.tpu_get_id_node(chip.node)
         lib.store_cmd_end()
@@ -72,17 +81,17 @@ def _record(chip: Any, job: dict[str, Any]) -> list[bytes]:
     for key in (b"tiu:0:0", b"gdma:0:0"):
         size, data = lib.backend_api_get_tpu_inst_size(key), lib.backend_api_get_tpu_inst_data(key)
         streams.append(C.string_at(data, size) if size and data else b"")
-    return streams
+    return [*streams, struct.pack("<q", cycles)]
 
 
 def _run(chip: Any, job: dict[str, Any], blob: bytes) -> list[bytes]:
-    """Load memory, run the calls or commands of a job, and return its two streams and the memory ranges that it asks for."""
+    """Load memory, run the calls or commands of a job, and return its two streams, its cycles and the memory ranges that it asks for."""
     memories = _memories(chip)
     for space, value in job["fill"].items():
         memories[space][:] = value
     for space, offset, start, size in job["initial"]:
         C.memmove(memories[space].ctypes.data + offset, blob[start : start + size], size)
-    result = _record(chip, job) if "calls" in job else [b"", b""]
+    result = _record(chip, job) if "calls" in job else [b"", b"", bytes(8)]
     for engine, start, size in job.get("commands", ()):
         chip.execute(blob[start : start + size], engine)
     return result + [memories[space][offset : offset + size].tobytes() for space, offset, size in job["reads"]]

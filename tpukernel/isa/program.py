@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tpukernel.chips.chip import Chip, Engine, chip_of
 from tpukernel.isa.codec import decode, encode
@@ -25,6 +25,10 @@ from tpukernel.isa.errors import DeadlockError, DependencyError, EndCommandError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.sys import Sys, SysOp
 from tpukernel.isa.tables import format_of
+
+if TYPE_CHECKING:
+    from tpukernel.cost.result import Mode, Traffic
+    from tpukernel.cost.timeline import Timeline
 
 __all__ = ["Group", "Program", "Statistics"]
 
@@ -274,6 +278,20 @@ class Program:
         from tpukernel.isa.listing import list_group
 
         return "\n".join("\n".join(list_group(group, self.chip)) for group in self.groups)
+
+    def timeline(self, *, mode: Mode = "peer", compulsory: Traffic | None = None) -> Timeline:
+        """When each command runs, and what the program costs (see `tpukernel.cost.timeline.timeline`).
+
+        Raises:
+            NoCostTableError: what commands of the chip cost is not known.
+            UnknownCostError: the cost of a command is not known.
+            CostModeError: there is no such mode.
+            DependencyError, DeadlockError: the engines cannot work the commands off.
+        """
+        # The one import that goes upward: a program is what people hold, and the cost model stays above the instructions that it counts.
+        from tpukernel.cost.timeline import timeline
+
+        return timeline(self, mode=mode, compulsory=compulsory)
 
 
 def _end(group: Group) -> None:

@@ -32,12 +32,16 @@ class CommandStreams:
         title: where in its file it is, for example `net 'add', stage 0, subnet 0, group 0`.
         chip: name of the chip.
         tiu, gdma: the streams.
+        read_bytes, written_bytes: what every program with the same result has to read from system memory (inputs, coefficients) and to
+            write to it (outputs); None where that is not known.
     """
 
     title: str
     chip: str
     tiu: bytes
     gdma: bytes
+    read_bytes: int | None = None
+    written_bytes: int | None = None
 
 
 StreamReader = Callable[[Path], Iterable[CommandStreams] | None]

@@ -1,0 +1,88 @@
+"""The cost of one command."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import get_args
+
+from tpukernel.chips.chip import Chip, chip_of
+from tpukernel.cost.constants import CostTable, cost_table
+from tpukernel.cost.dma import DMA_COSTS, direction_of, moved_bytes, traffic_of
+from tpukernel.cost.errors import CostModeError, UnknownCostError
+from tpukernel.cost.result import Cost, Mode
+from tpukernel.cost.tiu import TIU_COSTS, Lanes, matrix_dtype
+from tpukernel.isa.conv import Conv
+from tpukernel.isa.instruction import Instruction
+from tpukernel.isa.matmul import MatMul
+from tpukernel.isa.matmul2 import MatMul2
+
+__all__ = ["cost_of"]
+
+
+def cost_of(instruction: Instruction, chip: Chip | str = "BM1684X", mode: Mode = "peer") -> Cost:
+    """What a command costs.
+
+    Args:
+        instruction: the command.
+        chip: the chip or its name.
+        mode: `peer` counts as the official compiler does; `hw` adds cycles to start the command, which is a guess.
+
+    Raises:
+        NoCostTableError: the figures of the chip are not known.
+        UnknownCostError: nobody has measured commands of this kind.
+        CostModeError: there is no such mode.
+    """
+    chip = chip_of(chip)
+    table = cost_table(chip)
+    if mode not in get_args(Mode):
+        raise CostModeError(f"the cost model has no mode {mode!r}", help=f"use one of {', '.join(get_args(Mode))}")
+    start = _start_cycles(instruction, table) if mode == "hw" else 0
+    return _tiu_cost(instruction, chip, table, start) if instruction.engine == "tiu" else _dma_cost(instruction, chip, table, start)
+
+
+def _start_cycles(instruction: Instruction, table: CostTable) -> int:
+    if instruction.engine == "gdma":
+        return 0 if direction_of(instruction) is None else table.dma_start
+    for key in (f"{instruction.unit}.{instruction.op_name}", instruction.unit):
+        if key in table.tiu_start:
+            return table.tiu_start[key]
+    raise _unknown(instruction)
+
+
+def _tiu_cost(instruction: Instruction, chip: Chip, table: CostTable, start: int) -> Cost:
+    count = TIU_COSTS.get(type(instruction))
+    if count is None:
+        raise _unknown(instruction)
+    found = count(instruction, Lanes(chip, table))
+    matrix = isinstance(instruction, Conv | MatMul | MatMul2)
+    return Cost(
+        cycles=found.cycles + start,
+        start_cycles=start,
+        macs=instruction.macs if matrix else 0,
+        best_cycles=instruction.macs / table.macs_per_cycle[matrix_dtype(instruction)] if matrix else 0.0,
+        losses=MappingProxyType(dict(found.losses)),
+    )
+
+
+def _dma_cost(instruction: Instruction, chip: Chip, table: CostTable, start: int) -> Cost:
+    count = DMA_COSTS.get(type(instruction))
+    if count is None:
+        raise _unknown(instruction)
+    found, direction, moved = count(instruction, chip, table), direction_of(instruction), moved_bytes(instruction)
+    return Cost(
+        cycles=found.cycles + start,
+        start_cycles=start,
+        unmodelled=found.unmodelled,
+        bytes=moved,
+        traffic=traffic_of(instruction),
+        best_cycles=moved / table.dma_rates["L2S" if direction == "L2S" else "S2L"],
+        losses=MappingProxyType(dict(found.losses)),
+    )
+
+
+def _unknown(instruction: Instruction) -> UnknownCostError:
+    return UnknownCostError(
+        f"what {instruction.title} ({instruction.unit}) costs is not known",
+        where=instruction.where,
+        help="the official library never emits this command, so that its estimator cannot be asked; leave it out to cost the rest",
+    )
