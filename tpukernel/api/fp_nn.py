@@ -113,7 +113,7 @@ def tpu_bdc_fp_conv2d(
 
     f32, or f16 or bf16 added up in f32; output is of the same type or f32 (what `result_add` adds to is always f32). Without the strides
     input is EU-aligned; unless it is f32 it starts in lane 0. weight (output_c, c, kh, kw) has the layout WEIGHT; the bias, one per output
-    channel, is f32 and compact. Output, weight and bias start in the same lane. padding is 0 to 15, stride and dilation are 1 to 15.
+    channel, is f32 and compact. Output, weight and bias start in the same lane. padding is 0 to 15 zeros, stride and dilation are 1 to 15.
     """
     source = conv_input(input_addr, input_shape, input_dtype, input_stride)
     around = window(kernel, padding, stride=stride, dilation=dilation)
@@ -319,7 +319,7 @@ def tpu_bdc_fp_depthwise2d(
     """output = each channel of input convolved with its own kernel, plus its bias.
 
     weight (1, c, kh, kw) and bias (1, c, 1, 1) are compact and of the type of input. Each product and each sum is rounded to the type.
-    padding is 0 to 15, stride and dilation are 1 to 15.
+    padding is 0 to 15 zeros, stride and dilation are 1 to 15.
     """
     source = local(input_addr, input_shape, dtype)
     around = window(kernel, padding, stride=stride, dilation=dilation)
