@@ -8,55 +8,52 @@ Exit codes: 0 done, and every comparison succeeded; 1 anything else; 2 a command
 
 from __future__ import annotations
 
-import argparse
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from time import perf_counter
-from typing import cast
+from typing import BinaryIO
 
 import numpy as np
 
 from bmlang.bmodel.errors import ReferenceDataError
-from bmlang.bmodel.folders import INPUTS, MODEL, OUTPUTS
+from bmlang.bmodel.files import written_atomically
+from bmlang.cli.bmrt_options import Dump, ModelFiles, Options, options_of
 from bmlang.cli.output import printable
+from bmlang.runtime.comparison import compare
 from bmlang.runtime.errors import NetworkNameError, StageChoiceError
 from bmlang.runtime.network import IoTensor, Network
+from bmlang.runtime.recording import Recording
 from bmlang.runtime.runtime import Runtime
 from tpukernel.errors import TpuError
 from tpukernel.sim.memory import Array
 
 __all__ = ["main"]
 
-SHOWN = 4
-"""Elements of an array that are printed."""
+SHOWN = 16
+"""Elements of an array that are printed, as in the official tool."""
 SEED = 1
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class _Options:
-    """The command line."""
+class _Model:
+    """A loaded model with its reference data, and where its outputs go."""
 
-    model: Path
-    inputs: Path | None
-    outputs: Path | None
-    loops: int
-    net: int | None
-    stage: int | None
-    shapes: list[Shape] | None
-    accuracy_f: float
-    accuracy_i: int
+    runtime: Runtime
+    inputs: bytes | None
+    outputs: bytes | None
+    exported: BinaryIO | None
 
 
 @dataclass(frozen=True)
 class _Job:
     """A stage to run, with the places of its reference data."""
 
+    model: _Model
     network: Network
     net_number: int
     stage: int
@@ -71,7 +68,7 @@ class _Job:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; `arguments` without the program's name. Returns the exit code."""
     try:
-        return _run(_options(arguments))
+        return _run(options_of(arguments))
     except TpuError as error:
         message = "; ".join(" ".join(line.split()) for line in str(error).splitlines())
     except OSError as error:
@@ -80,91 +77,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-# ------------------------------------------------------------------ command line
-
-
-def _options(arguments: Sequence[str] | None) -> _Options:
-    parser = argparse.ArgumentParser("bmrt_test", description="Run the nets of a BModel and compare their outputs with reference data.")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("-d", "--context_dir", type=Path, help=f"folder with {MODEL}, {INPUTS} and {OUTPUTS}")
-    source.add_argument("--bmodel", type=Path, help="a file; without --input_ref its inputs are random")
-    parser.add_argument("-c", "--compare", type=int, choices=(0, 1), default=1, help="compare with the reference data (default 1)")
-    parser.add_argument("-l", "--loopnum", type=_positive, default=1, help="how often each stage runs")
-    parser.add_argument("--net_idx", type=int, help="only this net, counted from 0")
-    parser.add_argument("--stage_idx", type=int, help="only this stage, counted from 0")
-    parser.add_argument("--shapes", type=_shapes, help="only the stage with these input shapes: [1,3,8,8],[1,10]")
-    parser.add_argument("--input_ref", type=Path, help="file with the inputs")
-    parser.add_argument("--output_ref", type=Path, help="file with the outputs to compare with")
-    parser.add_argument("--accuracy_f", type=float, default=0.01, help="allowed difference of floats, relative above 1 (default 0.01)")
-    parser.add_argument("--accuracy_i", type=int, default=0, help="allowed difference of integers (default 0)")
-    given: Mapping[str, object] = vars(parser.parse_args(arguments))
-    folder = cast("Path | None", given["context_dir"])
-    inputs = cast("Path | None", given["input_ref"]) or (folder and folder / INPUTS)
-    outputs = cast("Path | None", given["output_ref"]) or (folder and folder / OUTPUTS)
-    if outputs and not inputs:
-        parser.error("--output_ref needs the inputs: give --input_ref or --context_dir")
-    return _Options(
-        model=folder / MODEL if folder else cast("Path", given["bmodel"]),
-        inputs=inputs,
-        outputs=outputs if given["compare"] else None,
-        loops=cast("int", given["loopnum"]),
-        net=cast("int | None", given["net_idx"]),
-        stage=cast("int | None", given["stage_idx"]),
-        shapes=cast("list[Shape] | None", given["shapes"]),
-        accuracy_f=cast("float", given["accuracy_f"]),
-        accuracy_i=cast("int", given["accuracy_i"]),
-    )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
-
-
-def _shapes(text: str) -> list[Shape]:
-    compact = text.replace(" ", "")
-    if not re.fullmatch(r"\[(\d+(,\d+)*)?\](,\[(\d+(,\d+)*)?\])*", compact):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form [1,3,8,8],[1,10]")
-    return [tuple(int(dim) for dim in re.findall(r"\d+", dims)) for dims in compact.split("],[")]
-
-
 # ------------------------------------------------------------------ running
 
 
-def _run(options: _Options) -> int:
+def _run(options: Options) -> int:
+    print(f"Loop num: {options.loops}")
+    with ExitStack() as files:
+        models = [_loaded(one, files) for one in options.models]
+        chosen = _chosen([*_jobs(models)], options)
+        dump = options.dump
+        recorder = models[0].runtime.record(dump.path, keep=dump.keep, units=dump.units, commands=dump.commands)
+        with recorder if dump.is_wanted else nullcontext() as recording:
+            done = [_test(job, options, loop) for loop in range(options.loops) for job in chosen]
+        return 0 if all(done) and (recording is None or _dumped(recording, dump)) else 1
+
+
+def _loaded(files: ModelFiles, stack: ExitStack) -> _Model:
     start = perf_counter()
-    runtime = Runtime(options.model)
+    runtime = Runtime(files.model)
     seconds = perf_counter() - start
-    print(f"load bmodel {printable(str(options.model))}: chip {printable(runtime.chip)}, {len(runtime.nets)} nets, {seconds:.6f} s")
-    jobs = [*_jobs(runtime)]
-    inputs = _reference(options.inputs, sum(_stage_bytes(job.network.inputs, job.stage) for job in jobs))
-    outputs = _reference(options.outputs, sum(_stage_bytes(job.network.outputs, job.stage) for job in jobs))
-    chosen = _chosen(jobs, options)
-    results = [_test(job, options, inputs, outputs) for job in chosen]
-    return 0 if all(results) else 1
+    print(f"load bmodel {printable(str(files.model))}: chip {printable(runtime.chip)}, {len(runtime.nets)} nets, {seconds:.6f} s")
+    stages = [(net, stage) for net in runtime.nets.values() for stage in range(net.stage_count)]
+    inputs = _reference(files.inputs, sum(_stage_bytes(net.inputs, stage) for net, stage in stages))
+    outputs = _reference(files.outputs, sum(_stage_bytes(net.outputs, stage) for net, stage in stages))
+    exported = stack.enter_context(written_atomically(files.exported)) if files.exported else None
+    return _Model(runtime, inputs, outputs, exported)
 
 
-def _jobs(runtime: Runtime) -> Iterator[_Job]:
-    input_at = output_at = 0
-    for number, network in enumerate(runtime.nets.values()):
+def _jobs(models: Sequence[_Model]) -> Iterator[_Job]:
+    networks = [(model, network) for model in models for network in model.runtime.nets.values()]
+    at = {id(model): [0, 0] for model in models}
+    for number, (model, network) in enumerate(networks):
         for stage in range(network.stage_count):
-            yield _Job(network, number, stage, input_at, output_at)
-            input_at += _stage_bytes(network.inputs, stage)
-            output_at += _stage_bytes(network.outputs, stage)
+            place = at[id(model)]
+            yield _Job(model, network, number, stage, *place)
+            place[0] += _stage_bytes(network.inputs, stage)
+            place[1] += _stage_bytes(network.outputs, stage)
 
 
-def _chosen(jobs: Sequence[_Job], options: _Options) -> list[_Job]:
+def _chosen(jobs: Sequence[_Job], options: Options) -> list[_Job]:
     found = [job for job in jobs if options.net in (None, job.net_number)]
     if not found:
-        raise NetworkNameError(
-            f"there is no net {options.net}", help=f"the file has {len({job.net_number for job in jobs})}, counted from 0"
-        )
+        raise NetworkNameError(f"there is no net {options.net}", help=f"there are {len({job.net_number for job in jobs})}, counted from 0")
     found = [job for job in found if options.stage in (None, job.stage)]
     found = [job for job in found if options.shapes in (None, [tensor.shapes[job.stage] for tensor in job.network.inputs])]
     if not found:
         raise StageChoiceError("no net has such a stage", help="tpu_model --info prints the stages and their shapes")
     return found
+
+
+def _dumped(recording: Recording, dump: Dump) -> bool:
+    """Tell what was recorded, and how it compares."""
+    if dump.path:
+        print(f"dump {printable(str(dump.path))}: {printable(repr(recording))}")
+    if not dump.reference:
+        return True
+    result = compare(recording, dump.reference, **dump.tolerance)
+    print(f"compare with {printable(str(dump.reference))}:")
+    print(printable(str(result), keep="\n"))
+    return bool(result)
 
 
 def _stage_bytes(tensors: Sequence[IoTensor], stage: int) -> int:
@@ -199,32 +170,64 @@ def _random(tensors: Sequence[IoTensor], stage: int) -> dict[str, Array]:
     return {tensor.name: numbers(tensor) for tensor in tensors}
 
 
-def _test(job: _Job, options: _Options, inputs: bytes | None, outputs: bytes | None) -> bool:
-    network, stage = job.network, job.stage
-    given = _random(network.inputs, stage) if inputs is None else _arrays(inputs, job.input_at, network.inputs, stage)
-    wanted = None if outputs is None else _arrays(outputs, job.output_at, network.outputs, stage)
-    for loop in range(options.loops):
-        print(f"==> running network #{job.net_number}, name: {printable(network.name)}, loop: {loop}")
-        for k, (name, array) in enumerate(given.items()):
-            print(f"input #{k} {printable(name)}: {_text(array)}")
-        start = perf_counter()
-        found = network.run(given, stage=stage)
-        print(f"{job.title}, launch total time is {1e6 * (perf_counter() - start):.0f} us")
-        print(f"+++ The {job.title} output_data +++")
-        for k, (name, array) in enumerate(found.items()):
-            print(f"output #{k} {printable(name)}: {_text(array)}")
-        if wanted is not None and not _compared(job, options, found, wanted):
-            return False
-    return True
+def _test(job: _Job, options: Options, loop: int) -> bool:
+    network, stage, model = job.network, job.stage, job.model
+    print(f"==> running network #{job.net_number}, name: {printable(network.name)}, loop: {loop}")
+    start = perf_counter()
+    given = _random(network.inputs, stage) if model.inputs is None else _arrays(model.inputs, job.input_at, network.inputs, stage)
+    for k, (name, array) in enumerate(given.items()):
+        print(f"reading input #{k}, bytesize={array.nbytes} ({printable(name)}, {array.dtype}{[*array.shape]})")
+        print(f"  --> input_data: {_elements(array)}")
+    loaded = perf_counter()
+    results = _results(job, given, options)
+    calculated = perf_counter()
+    microseconds = 1e6 * (calculated - loaded) / len(results)
+    print(f"net[{printable(network.name)}] stage[{stage}], launch total time is {microseconds:.0f} us (on the simulator)")
+    print(f"+++ The {job.title} output_data +++")
+    for k, (name, array) in enumerate(results[0].items()):
+        shape = "".join(f"{size} " for size in array.shape)
+        print(f"output data #{k} shape: [{shape}] {_elements(array)} ({printable(name)}, {array.dtype})")
+        if model.exported and loop == 0:
+            model.exported.write(array.tobytes())
+    good = _agree(job, results)
+    if model.outputs is not None:
+        good &= _compared(job, options, results[0], _arrays(model.outputs, job.output_at, network.outputs, stage))
+    print(f"load input time(s): {loaded - start:.6f}")
+    print(f"calculate  time(s): {calculated - loaded:.6f}")
+    print(f"compare    time(s): {perf_counter() - calculated:.6f}")
+    return good
 
 
-def _text(array: Array) -> str:
-    elements = " ".join(map(str, array.reshape(-1)[:SHOWN].tolist()))
-    more = " ..." if array.size > SHOWN else ""
-    return f"{array.dtype} {list(array.shape)} < {elements}{more} > len={array.size}"
+def _results(job: _Job, given: Mapping[str, Array], options: Options) -> list[dict[str, Array]]:
+    """The outputs of every run: `calculate_times` by `thread_num` of them."""
+
+    def run(_: int) -> dict[str, Array]:
+        return job.network.run(given, stage=job.stage)
+
+    if options.threads == 1:
+        return [run(k) for k in range(options.times)]
+    with ThreadPoolExecutor(options.threads) as pool:
+        return [*pool.map(run, range(options.times * options.threads))]
 
 
-def _compared(job: _Job, options: _Options, found: Mapping[str, Array], wanted: Mapping[str, Array]) -> bool:
+def _agree(job: _Job, results: Sequence[Mapping[str, Array]]) -> bool:
+    """Whether all runs gave the same bits."""
+    bits = [[array.tobytes() for array in outputs.values()] for outputs in results]
+    wrong = [k for k, outputs in enumerate(bits) if outputs != bits[0]]
+    if wrong:
+        print(f"+++ The {job.title} cmp failed +++ (run {wrong[0]} of {len(results)} differs from the first)")
+    return not wrong
+
+
+def _elements(array: Array) -> str:
+    """The first elements, as the official tool shows them."""
+    shown = array.reshape(-1)[:SHOWN]
+    texts = map(str, shown.tolist()) if array.dtype.kind in "iu" else (f"{element:g}" for element in shown.astype(np.float64).tolist())
+    return f"< {' '.join(texts)} " + (f"... > len={array.size}" if array.size > SHOWN else ">")
+
+
+def _compared(job: _Job, options: Options, found: Mapping[str, Array], wanted: Mapping[str, Array]) -> bool:
+    print("==>comparing output in mem #0 ... ")
     for k, (name, array) in enumerate(found.items()):
         wrong = np.flatnonzero(_differs(array, wanted[name], options))
         if wrong.size:
@@ -238,7 +241,7 @@ def _compared(job: _Job, options: _Options, found: Mapping[str, Array], wanted: 
     return True
 
 
-def _differs(found: Array, wanted: Array, options: _Options) -> Array:
+def _differs(found: Array, wanted: Array, options: Options) -> Array:
     """Which elements differ by more than allowed; two NaN do not, and a NaN differs from everything else."""
     if found.dtype.kind in "iu":
         return np.abs(found.astype(np.int64) - wanted.astype(np.int64)) > options.accuracy_i
