@@ -14,10 +14,12 @@ from tpukernel.isa import Gather, GatherOp, decode, encode, lane_table, share_ba
 from tpukernel.isa.errors import (
     AttributeRangeError,
     LaneMismatchError,
+    LocalRangeError,
     OperandAlignmentError,
     OperandConflictError,
     OperandDtypeError,
     OperandKindError,
+    OperandLayoutError,
     OperandShapeError,
 )
 
@@ -57,7 +59,12 @@ SELECT = Gather(
     mask=LocalTensor(2 * BANK, (2, 70, 1, 9), u32),
     count=index(3, (2, 70, 1, 1), COMPACT),
 )
-LEGAL = [BATCH, SCATTER, GATHER_W, GATHER_HW, SCATTER_HW, SELECT]
+LINES = Layout.LINE_ALIGNED
+BANKS = Gather(
+    op=GatherOp.BATCH_GATHER_BANKS, dst=local(4, (1, 70, 1, 9)), src=local(8, (1, 70, 1, 20), LINES), index=index(0, (1, 70, 1, 9))
+)
+TABLE_IN_BANKS = BANKS.replace(src=lane_table(BM1684X, 9 * BANK, (1, 70, 1, 20), f32))
+LEGAL = [BATCH, SCATTER, GATHER_W, GATHER_HW, SCATTER_HW, SELECT, BANKS, TABLE_IN_BANKS]
 
 BREACHES = [
     Breach(BATCH.replace(index=None), "operands", OperandKindError, "index"),
@@ -73,6 +80,13 @@ BREACHES = [
     Breach(GATHER_W.replace(index=LocalTensor(2 * BANK, (1, 9, 1, 2), u8, COMPACT)), "shapes", OperandShapeError, "index"),
     Breach(GATHER_HW.replace(dst=local(0, (1, 7, 2, 9))), "shapes", OperandShapeError, "dst"),
     Breach(SELECT.replace(src=local(1, (1, 70, 1, 8))), "shapes", OperandShapeError, "src"),
+    Breach(BANKS.replace(dst=local(4, (2, 70, 1, 9)), index=index(0, (2, 70, 1, 9))), "shapes", OperandShapeError, "dst"),
+    Breach(BANKS.replace(dst=local(3, (1, 70, 1, 9))), "banks", LocalRangeError, "dst"),
+    Breach(BANKS.replace(index=index(4, (1, 70, 1, 9))), "banks", LocalRangeError, "index"),
+    Breach(BANKS.replace(src=local(7, (1, 70, 1, 20), LINES)), "banks", LocalRangeError, "src"),
+    Breach(BANKS.replace(src=local(9, (1, 70, 1, BANK // 8), LINES)), "banks", LocalRangeError, "src"),
+    Breach(BANKS.replace(src=local(8, (1, 70, 1, 20))), "src_layout", OperandLayoutError, "src"),
+    Breach(BATCH.replace(src=local(1, (1, 70, 1, 20), LINES)), "src_layout", OperandLayoutError, "src"),
     Breach(SCATTER.replace(skip_invalid=True), "exception", AttributeRangeError, "skip_invalid"),
     Breach(GATHER_W.replace(skip_invalid=False), "exception", AttributeRangeError, "fill"),
     Breach(BATCH.replace(index=index(1, (2, 70, 1, 9))), "shared_bank", AttributeRangeError, "op"),
@@ -118,6 +132,7 @@ def test_directions() -> None:
         "gather.gather_hw": "out",
         "gather.scatter_hw": "inout",
         "gather.mask_select": "inout",
+        "gather.batch_gather_banks": "out",
     }
     kept = GATHER_W.replace(fill=None)
     assert next(use.direction for use in kept.operands() if use.name == "dst") == "inout"
@@ -126,3 +141,8 @@ def test_directions() -> None:
 def test_an_operand_that_the_operation_lacks_cannot_be_encoded() -> None:
     with pytest.raises(OperandConflictError, match="count of gather.batch_gather"):
         BATCH.replace(count=index(3, (2, 70, 1, 1), COMPACT)).encoded(BM1684X)
+
+
+def test_the_copies_of_a_gather_from_four_banks_are_operands() -> None:
+    copies = {use.name: use.value for use in BANKS.operands() if use.name.startswith("src_copy")}
+    assert copies == {f"src_copy{number}": local(8 + 2 * number, (1, 70, 1, 20), LINES) for number in (1, 2, 3)}

@@ -144,6 +144,33 @@ def test_select(c: int, width: int, part: float, dtype: Dtype, seed: int) -> Non
     assert np.array_equal(memory.load(count)[..., 0, 0], (chosen != 0).sum(axis=(2, 3)))
 
 
+FOUR_BANKS = [LocalTensor((8 + 2 * copy) * BANK, (1, 70, 1, 9), f16, Layout.LINE_ALIGNED) for copy in range(4)]
+FROM_FOUR_BANKS = Gather(
+    op=GatherOp.BATCH_GATHER_BANKS,
+    dst=LocalTensor(4 * BANK, (1, 70, 1, 5), f16),
+    src=FOUR_BANKS[0],
+    index=LocalTensor(0, (1, 70, 1, 5), u8),
+)
+
+
+@pytest.mark.parametrize("different", [None, 1, 2, 3])
+def test_a_gather_from_four_banks_needs_equal_copies(different: int | None) -> None:
+    chosen = np.random.default_rng(0).integers(0, 9, (1, 70, 1, 5)).astype(np.uint8)
+    values, memory = random_bits(1, FROM_FOUR_BANKS.src), Memory(BM1684X, 1 << 20)
+    memory.store(LocalTensor(0, chosen.shape, u8), chosen)
+    for number, copy in enumerate(FOUR_BANKS):
+        stored = values.copy()
+        stored[0, 69, 0, 8] = 0 if number == different else 1
+        memory.store(copy, stored)
+    values[0, 69, 0, 8] = 1
+    if different is None:
+        execute(FROM_FOUR_BANKS, memory)
+        assert np.array_equal(bits(memory.load(FROM_FOUR_BANKS.dst)), bits(np.take_along_axis(values, chosen.astype(int), axis=3)))
+    else:
+        with pytest.raises(ExecutionError, match=rf"src_copy{different} of gather.batch_gather_banks differs from src at \(0, 69, 0, 8\)"):
+            execute(FROM_FOUR_BANKS, memory)
+
+
 # ---------------------------------------------------------------------------- indices outside
 
 ROW = (1, 2, 1, 9)

@@ -122,6 +122,17 @@ def place(rng: Random, sizes: Mapping[str, int], alignment: Mapping[str, int]) -
     return offsets
 
 
+def place_within(rng: Random, sizes: Mapping[str, int], windows: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    """Aligned offsets of operands that have to lie each in a window of the lane, and to end before its end."""
+    offsets: dict[str, int] = {}
+    for name, size in sizes.items():
+        start, stop = windows[name]
+        if start + size >= stop:
+            raise NoRoomError
+        offsets[name] = start + EU_BYTES * rng.randint(0, (stop - start - size - 1) // EU_BYTES)
+    return offsets
+
+
 def system_bytes(shape: Dims, stride: Dims | None, item: int) -> int:
     """Bytes that a tensor takes in system memory."""
     _, c, h, w = shape

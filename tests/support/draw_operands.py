@@ -102,7 +102,9 @@ def place_operands(context: Context, parameters: Iterable[Parameter]) -> None:
     sizes = {name: operand_bytes(context, name) for name in local}
     strided = {name for name in local if context.values.get(f"{stem(name)}_stride") is not None}
     alignment = {name: operand_item(context, name) if name in strided else draw_memory.EU_BYTES for name in local}
-    for name, offset in draw_memory.place(context.rng, sizes, alignment).items():
+    banks = "4bank" in context.function
+    offsets = draw_memory.place_within(context.rng, sizes, FOUR_BANKS) if banks else draw_memory.place(context.rng, sizes, alignment)
+    for name, offset in offsets.items():
         address = context.lane(stem(name)) * LANE_BYTES + offset
         match local[name].kind:
             case "variable":
@@ -111,6 +113,10 @@ def place_operands(context: Context, parameters: Iterable[Parameter]) -> None:
                 context.values[name] = LOCAL_BASE + address
             case _:
                 context.values[name] = address
+
+
+FOUR_BANKS = {"index_addr": (0, 64 << 10), "output_addr": (64 << 10, 128 << 10), "param_addr": (128 << 10, 160 << 10)}
+"""Where the operands of a gather from four banks lie in a lane; the copies of param follow."""
 
 
 def operand_bytes(context: Context, name: str) -> int:

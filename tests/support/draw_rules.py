@@ -185,6 +185,7 @@ RULES: tuple[tuple[str, str, Drawer], ...] = (
     (r"gdma.*cw_trans", r"dst_shape", shape(3, (1, 5, 33, 64, 70), 3, 70)),
     (r"bdc_(cw|wc)_trans", r"shape", shape(3, (1, 5, 16, 33, 64), 3, 64)),
     (r"conv|pool2d|depthwise", r"input_shape", window_shape),
+    (r"4bank", r"shape", shape(1, CHANNELS, 1, 40)),
     (r"hw_(gather|scatter)", r"shape", shape(4, CHANNELS, 6, 12)),
     (r"bdc(_.*)?_w_(gather|scatter|mask_select)", r"shape", shape(4, CHANNELS, 1, 40)),
     (r"gdma_h_", r"shape", shape(1, CHANNELS, 20, 20)),

@@ -3,9 +3,12 @@ and the terms of long sums."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tests.support.differential import hard_values
+from tpukernel.api.operands import SIGNED
 from tpukernel.chips.tensors import LocalTensor, SystemTensor
 from tpukernel.dtypes import Dtype, u16
 from tpukernel.isa import Conv, DmaGather, DmaScatter, Gather, GatherLine, Instruction, MatMul, MatMul2, Pool
@@ -24,8 +27,20 @@ def operand_values(instruction: Instruction, kind: int, rng: np.random.Generator
     if isinstance(instruction, PRODUCTS):
         return {name: _of_product(instruction, name, tensor, kind % 4, rng) for name, tensor in tensors.items()}
     if "index" in tensors and (sizes := _index_sizes(instruction)):
-        return {"index": indices(rng, tensors["index"].shape, sizes, tensors["index"].dtype)}
+        return {"index": indices(rng, tensors["index"].shape, sizes, tensors["index"].dtype), **_copies(tensors, rng)}
     return {}
+
+
+def _copies(tensors: Mapping[str, LocalTensor | SystemTensor], rng: np.random.Generator) -> dict[str, Array]:
+    """The same numbers for a `src` and the copies that have to agree with it."""
+    copies = [name for name in tensors if name.startswith("src_copy")]
+    if not copies:
+        return {}
+    src = tensors["src"]
+    dtype = SIGNED[src.dtype.bits] if src.dtype.is_int else src.dtype  # the command does not say whether integers are signed
+    shape = (1,) * 4 if src.strides is not None and src.strides[1] == 0 else src.shape  # a table in every lane: any order of writing
+    values = np.broadcast_to(hard_values(rng, (*shape[:3], src.shape[3]), dtype), src.shape)
+    return dict.fromkeys(("src", *copies), values)
 
 
 def _of_product(instruction: Instruction, name: str, tensor: LocalTensor | SystemTensor, kind: int, rng: np.random.Generator) -> Array:

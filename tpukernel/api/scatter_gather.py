@@ -13,10 +13,12 @@ from tpukernel.api.function import Emitted, function
 from tpukernel.api.operands import constant, local, need_one
 from tpukernel.chips.bm1684x import BM1684X
 from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
-from tpukernel.dtypes import Dtype, u16
+from tpukernel.dtypes import Dtype, i8, i16, u8, u16
 from tpukernel.isa import Gather, GatherLine, GatherLineOp, GatherOp, lane_table, share_bank
 
 __all__ = [
+    "tpu_bdc_4bank_w_gather",
+    "tpu_bdc_4bank_w_gather_exception",
     "tpu_bdc_batch_bcast_h_gather",
     "tpu_bdc_batch_bcast_h_gather_exception",
     "tpu_bdc_batch_bcast_h_scatter",
@@ -34,13 +36,16 @@ __all__ = [
 
 GROUP = "Scatter and gather functions"
 
+_UNSIGNED = {i8: u8, i16: u16}
+"""What the chip takes an index for; of all functions only those of four banks may be given signed types."""
+
 
 @dataclass(frozen=True)
 class _Invalid:
-    """What becomes of the elements whose index is out of range.
+    """What becomes of the elements whose index names none.
 
     Attributes:
-        skip: they are known as such; without it the index has to be in range.
+        skip: an index of which all bits are set names none. Any other index has to be in range.
         fill: they get this number; without it they stay as they are.
     """
 
@@ -78,7 +83,7 @@ def tpu_bdc_w_gather_exception(
     index_dtype: Dtype,
     fill_const: bool,
 ) -> Emitted:
-    """output[n, c, 0, i] = param[n, c, 0, index[i]] where index[i] < param_w; elsewhere C if fill_const is set, else output stays.
+    """output[n, c, 0, i] = param[n, c, 0, index[i]]; C where all bits of index[i] are set, or output stays there without fill_const.
 
     Shapes and layouts are those of tpu_bdc_w_gather.
     """
@@ -132,9 +137,9 @@ def tpu_bdc_hw_gather_exception(
     dtype: Dtype,
     fill_const: bool,
 ) -> Emitted:
-    """output[n, c, i] = param[n, c, index[i, 1], index[i, 0]] where that exists; elsewhere C if fill_const is set, else output stays.
+    """output[n, c, i] = param[n, c, index[i, 1], index[i, 0]]; where all bits of one of the two are set, C or what was there.
 
-    Shapes and layouts are those of tpu_bdc_hw_gather.
+    C is written if fill_const is set. Shapes and layouts are those of tpu_bdc_hw_gather.
     """
     return _hw_gather(output_addr, param_addr, index_addr, shape, param_h, param_w, dtype, _invalid(C, dtype, fill_const))
 
@@ -202,9 +207,9 @@ def tpu_bdc_batch_bcast_w_gather_exception(
     is_param_repeated: bool,
     fill_const: bool,
 ) -> Emitted:
-    """output[n, c, 0, i] = param[0, c, 0, index[n, c, 0, i]] where that exists; elsewhere C if fill_const is set, else output stays.
+    """output[n, c, 0, i] = param[0, c, 0, index[n, c, 0, i]]; where all bits of the index are set, C or what was there.
 
-    Shapes and layouts are those of tpu_bdc_batch_bcast_w_gather.
+    C is written if fill_const is set. Shapes and layouts are those of tpu_bdc_batch_bcast_w_gather.
     """
     invalid = _invalid(C, dtype, fill_const)
     return _batch_gather(output_addr, param_addr, index_addr, shape, param_w, dtype, index_dtype, is_param_repeated, invalid)
@@ -275,6 +280,64 @@ def tpu_bdc_batch_bcast_w_mask_select(
     return (Gather(op=op, dst=dst, src=src, mask=mask, count=count),)
 
 
+# ---------------------------------------------------------------------------- the same from four banks at once
+
+
+@function(GROUP, Gather)
+def tpu_bdc_4bank_w_gather(
+    output_addr: LocalOut,
+    param_addr: LocalIn,
+    index_addr: LocalIn,
+    shape: Dim4,
+    param_w: Int,
+    dtype: Dtype,
+    index_dtype: Dtype,
+    is_param_repeated: bool,
+) -> Emitted:
+    """output[0, c, 0, i] = param[0, c, 0, index[0, c, 0, i]], where four banks of every lane hold param, so that they answer at once.
+
+    shape is that of output and index: (1, c, 1, w); param is (1, c, 1, param_w). In every lane index lies in banks 0 to 3, output in 4 to
+    7, param in 8 and 9, and the same param again at banks 10, 12 and 14; none of them may reach the end of its banks.
+    """
+    return _four_banks(output_addr, param_addr, index_addr, shape, param_w, dtype, index_dtype, is_param_repeated, _Invalid())
+
+
+@function(GROUP, Gather)
+def tpu_bdc_4bank_w_gather_exception(
+    output_addr: LocalInOut,
+    param_addr: LocalIn,
+    index_addr: LocalIn,
+    C: ScalarArg,
+    shape: Dim4,
+    param_w: Int,
+    dtype: Dtype,
+    index_dtype: Dtype,
+    is_param_repeated: bool,
+    fill_const: bool,
+) -> Emitted:
+    """As tpu_bdc_4bank_w_gather; where all bits of the index are set, output is C if fill_const is set, else it stays."""
+    invalid = _invalid(C, dtype, fill_const)
+    return _four_banks(output_addr, param_addr, index_addr, shape, param_w, dtype, index_dtype, is_param_repeated, invalid)
+
+
+def _four_banks(
+    output: Address,
+    param: Address,
+    index: Address,
+    shape: Dim4,
+    param_w: int,
+    dtype: Dtype,
+    index_dtype: Dtype,
+    repeated: bool,
+    invalid: _Invalid,
+) -> Emitted:
+    need_one("n", shape)
+    need_one("h", shape)
+    dst, which = local(output, shape, dtype), local(index, shape, _UNSIGNED.get(index_dtype, index_dtype))
+    src = _param(param, (1, shape[1], 1, param_w), dtype, repeated, in_lines=not repeated)
+    return (Gather(op=GatherOp.BATCH_GATHER_BANKS, dst=dst, src=src, index=which, skip_invalid=invalid.skip, fill=invalid.fill),)
+
+
 # ---------------------------------------------------------------------------- an index for every channel: lines
 
 
@@ -310,9 +373,10 @@ def tpu_bdc_batch_bcast_h_gather_exception(
     is_param_repeated: bool,
     fill_const: bool,
 ) -> Emitted:
-    """output[n, c, h] = param[0, c, index[n, c, h, 0]] where that exists; elsewhere C if fill_const is set, else the line stays.
+    """output[n, c, h] = param[0, c, index[n, c, h, 0]]; where all bits of the index are set, C or what was there.
 
-    Shapes and layouts are those of tpu_bdc_batch_bcast_h_gather.
+    C is written if fill_const is set. The official C model stops at such an index. Shapes and layouts are those of
+    tpu_bdc_batch_bcast_h_gather.
     """
     invalid = _invalid(C, dtype, fill_const)
     return _h_gather(output_addr, param_addr, index_addr, shape, param_h, dtype, index_dtype, is_param_repeated, invalid)

@@ -6,18 +6,20 @@ Source: field tables of tpu-mlir's debugger; shapes, layouts and restrictions as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from enum import IntEnum
 from itertools import combinations
-from typing import ClassVar, cast
+from typing import ClassVar, Final, cast
 
+from tpukernel.chips.bm1684x import BM1684X
 from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.layout import lane_bytes_needed, lane_offset
 from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
 from tpukernel.dtypes import Dtype, u8, u16, u32
 from tpukernel.errors import TpuError
-from tpukernel.isa.errors import AttributeRangeError, OperandDtypeError, OperandShapeError
+from tpukernel.isa.errors import AttributeRangeError, LocalRangeError, OperandDtypeError, OperandLayoutError, OperandShapeError
 from tpukernel.isa.format import Bits, BitWriter
-from tpukernel.isa.instruction import Instruction
+from tpukernel.isa.instruction import Instruction, OperandUse
 from tpukernel.isa.lane_table import lane_table_operand
 from tpukernel.isa.rules import Rule, aligned, dtypes, operands_by_op, placement, rule, same_lane_by_op
 from tpukernel.isa.spec import Direction, DtypeCode, attribute, local, optional_constant, optional_local
@@ -40,6 +42,9 @@ class GatherOp(IntEnum):
     """`dst[n, c, 0, i] = src[0, c, 0, index[n, c, 0, i]]`."""
     BATCH_SCATTER = 6
     """`dst[n, c, 0, index[n, c, 0, i]] = src[0, c, 0, i]`, in the order of i."""
+    BATCH_GATHER_BANKS = 7
+    """As BATCH_GATHER for n = 1, with `src` four times in every lane, two banks apart, so that four banks answer at once. `index` lies in
+    banks 0 to 3, `dst` in 4 to 7, the first `src` in 8 and 9."""
     MASK_SELECT = 8
     """`dst[n, c, 0, :]` starts with the `src[0, c, 0, i]` where `mask[n, c, 0, i]` is not 0; `count[n, c, 0, 0]` is their number."""
     BATCH_GATHER_SHARED = 13
@@ -47,6 +52,11 @@ class GatherOp(IntEnum):
     MASK_SELECT_SHARED = 15
 
 
+COPIES: Final = 4
+"""How often `src` of a BATCH_GATHER_BANKS lies in a lane."""
+COPY_DISTANCE: Final = 2 * BM1684X.bank_bytes
+_BANKS: Final = {"index": (0, 4), "dst": (4, 8), "src": (8, 10)}
+"""First bank, and the one behind the last."""
 _SHARED_FORM = {
     GatherOp.BATCH_GATHER: GatherOp.BATCH_GATHER_SHARED,
     GatherOp.BATCH_SCATTER: GatherOp.BATCH_SCATTER_SHARED,
@@ -55,7 +65,7 @@ _SHARED_FORM = {
 _SELECTS = {GatherOp.MASK_SELECT, GatherOp.MASK_SELECT_SHARED}
 _PAIRS = {GatherOp.GATHER_HW, GatherOp.SCATTER_HW}
 _ONE_INDEX = {GatherOp.GATHER_W, GatherOp.SCATTER_W, *_PAIRS}
-_GATHERS = {GatherOp.GATHER_W, GatherOp.GATHER_HW, GatherOp.BATCH_GATHER, GatherOp.BATCH_GATHER_SHARED}
+_GATHERS = {GatherOp.GATHER_W, GatherOp.GATHER_HW, GatherOp.BATCH_GATHER, GatherOp.BATCH_GATHER_BANKS, GatherOp.BATCH_GATHER_SHARED}
 _SCATTERS = {GatherOp.SCATTER_W, GatherOp.SCATTER_HW, GatherOp.BATCH_SCATTER, GatherOp.BATCH_SCATTER_SHARED}
 _DST_SHAPE = ("res0_n", "res0_c", "res0_h", "res0_w")
 
@@ -146,7 +156,7 @@ def _expected_shapes(instruction: Instruction) -> Iterator[tuple[str, Dim4]]:
     op = _op(instruction)
     (n, c, _, w), src = (cast("LocalTensor", instruction.value_of(name)).shape for name in ("dst", "src"))
     if op is not GatherOp.SCATTER_HW:
-        yield "dst", (n, c, 1, w)
+        yield "dst", (1 if op is GatherOp.BATCH_GATHER_BANKS else n, c, 1, w)
     yield "src", (n if op in _ONE_INDEX else 1, c, src[2] if op is GatherOp.GATHER_HW else 1, w if op in _SELECTS else src[3])
     count = src[3] if op in _SCATTERS else w
     if op in _ONE_INDEX:
@@ -190,6 +200,37 @@ def _bad_form(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, 
         yield "op", f"operands of {instruction.title} share a bank", f"use {shared_form.name}, or move an operand to another bank"
 
 
+def _wrong_banks(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
+    if _op(instruction) is not GatherOp.BATCH_GATHER_BANKS:
+        return
+    for name, (first, stop) in _BANKS.items():
+        tensor = _tensor(instruction, name)
+        try:
+            if tensor is None or _is_within(chip, tensor, first * chip.bank_bytes, stop * chip.bank_bytes):
+                continue
+        except TpuError:
+            return  # a breach of `placement`
+        yield (
+            name,
+            f"{name} of {instruction.title} is not in banks {first} to {stop - 1}",
+            "it has to start there and to end before their end",
+        )
+
+
+def _is_within(chip: Chip, tensor: LocalTensor, start: int, stop: int) -> bool:
+    """The library asserts that the end is before `stop`, not at it; a lane table counts as if every channel had its own."""
+    offset = lane_offset(chip, tensor.address)
+    needed = lane_bytes_needed(chip, replace(tensor, layout=Layout.LINE_ALIGNED, strides=None))
+    return start <= offset and offset + needed < stop
+
+
+def _wrong_src_layout(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str, str | None]]:
+    wanted = Layout.LINE_ALIGNED if _op(instruction) is GatherOp.BATCH_GATHER_BANKS else Layout.EU_ALIGNED
+    src = _tensor(instruction, "src")
+    if src is not None and src.layout not in (wanted, Layout.FREE):
+        yield "src", f"src of {instruction.title} is {src.layout.name}", f"use {wanted.name}, or a table in every lane"
+
+
 class Gather(Instruction):
     """Gather, scatter and select along w, or along h and w.
 
@@ -197,7 +238,8 @@ class Gather(Instruction):
         op: which.
         dst: result, EU-aligned: (n, c, 1, w); SCATTER_HW: (n, c, h, w). Scatters and selects leave elements that they do not reach.
         src: operand of the same type and c, EU-aligned: (n, c, 1, w'); GATHER_HW: (n, c, h', w'); batch operations and selects:
-            (1, c, 1, w'), which may be a `lane_table`.
+            (1, c, 1, w'), which may be a `lane_table`. BATCH_GATHER_BANKS: LINE_ALIGNED, and the same again 2, 4 and 6 banks further:
+            operands `src_copy1` to `src_copy3`; the C model stops if they differ.
         index: u8 or u16. Batch operations: (n, c, 1, count), EU-aligned. Others: (1, count, 1, 1) or, for pairs (w, h) of u16,
             (1, count, 1, 2), compact, starting in any lane. `count` is the w of `dst` for gathers and that of `src` for scatters.
         mask: of selects, (n, c, 1, w), EU-aligned, u8, u16 or u32.
@@ -211,12 +253,14 @@ class Gather(Instruction):
     family: ClassVar[str] = "gather"
     engine: ClassVar[Engine] = "tiu"
     fixed: ClassVar[Mapping[str, int]] = {"cmd_short": 1, "cmd_id_en": 1, "tsk_typ": 6}
-    indexed: ClassVar[frozenset[str]] = frozenset({"dst", "src"})
+    indexed: ClassVar[frozenset[str]] = frozenset({"dst", "src", *(f"src_copy{number}" for number in range(1, COPIES))})
 
     op: GatherOp = attribute("tsk_eu_typ", GatherOp)
     skip_invalid: bool = attribute("opd3_const", bool, default=False)
     dst: LocalTensor = local("res0", DtypeCode("res0_prec"), _DST_SHAPE, direction=_dst_direction)
-    src: LocalTensor = lane_table_operand("opd0", DtypeCode("opd0_prec"), _src_shape, layouts={0: Layout.EU_ALIGNED, 4: Layout.FREE})
+    src: LocalTensor = lane_table_operand(
+        "opd0", DtypeCode("opd0_prec"), _src_shape, layouts={0: Layout.EU_ALIGNED, 3: Layout.LINE_ALIGNED, 4: Layout.FREE}
+    )
     index: LocalTensor | None = optional_local(
         "opd1", UnsignedCode("opd1_prec"), _index_shape, layout=_index_layout, present=_uses_index, default=None
     )
@@ -240,10 +284,21 @@ class Gather(Instruction):
         rule("shapes", "The shapes fit together as the operation says.", OperandShapeError, _bad_shapes),
         bad_exception(lambda instruction: _op(instruction) in _GATHERS),
         rule("shared_bank", "Operands that share a bank need the `_SHARED` operation.", AttributeRangeError, _bad_form),
+        rule("banks", "The operands of BATCH_GATHER_BANKS lie in the banks that it reads and writes.", LocalRangeError, _wrong_banks),
+        rule(
+            "src_layout", "`src` is EU-aligned (BATCH_GATHER_BANKS: line-aligned) or in every lane.", OperandLayoutError, _wrong_src_layout
+        ),
         aligned("src", "index", "count"),
         placement,
         same_lane_by_op("All operands start in the same lane, except for an `index` that all channels share.", _one_lane),
     )
+
+    def operands(self) -> Iterator[OperandUse]:
+        yield from super().operands()
+        if self.op is GatherOp.BATCH_GATHER_BANKS:
+            for number in range(1, COPIES):
+                copy = replace(self.src, address=self.src.address + number * COPY_DISTANCE)
+                yield OperandUse(f"src_copy{number}", copy, "in")
 
     def write_derived(self, bits: BitWriter) -> None:
         bits.put("opd0_h", self.src.shape[2], "src")

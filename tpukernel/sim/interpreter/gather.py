@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from tpukernel.chips.tensors import LocalTensor
 from tpukernel.isa.gather import Gather, GatherOp
+from tpukernel.sim.errors import ExecutionError
 from tpukernel.sim.interpreter.lookup import Bits, Positions, gather, refuse_outside, scatter
 from tpukernel.sim.interpreter.moves import bits_of, put
 from tpukernel.sim.memory import Memory
 
 __all__ = ["execute"]
 
-_GATHERS = {GatherOp.GATHER_W, GatherOp.GATHER_HW, GatherOp.BATCH_GATHER, GatherOp.BATCH_GATHER_SHARED}
+_GATHERS = {GatherOp.GATHER_W, GatherOp.GATHER_HW, GatherOp.BATCH_GATHER, GatherOp.BATCH_GATHER_BANKS, GatherOp.BATCH_GATHER_SHARED}
 _PAIRS = {GatherOp.GATHER_HW, GatherOp.SCATTER_HW}
 _ONE_INDEX = {GatherOp.GATHER_W, GatherOp.SCATTER_W, *_PAIRS}
 
@@ -24,7 +25,7 @@ def execute(instruction: Gather, memory: Memory) -> None:
     """Move the bits of the chosen elements.
 
     Raises:
-        ExecutionError: an index names no element, and is none that `skip_invalid` lets pass.
+        ExecutionError: an index names no element, and is none that `skip_invalid` lets pass; or the copies of `src` differ.
     """
     if instruction.index is not None:
         _move(instruction, instruction.index, memory)
@@ -33,6 +34,8 @@ def execute(instruction: Gather, memory: Memory) -> None:
 
 
 def _move(instruction: Gather, index: LocalTensor, memory: Memory) -> None:
+    if instruction.op is GatherOp.BATCH_GATHER_BANKS:
+        _check_copies(instruction, memory)
     dst, src = (_flat(bits_of(memory.load(operand))) for operand in (instruction.dst, instruction.src))
     positions, passed = _positions(instruction, bits_of(memory.load(index)))
     if instruction.op in _GATHERS:
@@ -41,6 +44,20 @@ def _move(instruction: Gather, index: LocalTensor, memory: Memory) -> None:
     else:
         scatter(dst, positions, src)
     put(memory, instruction.dst, dst.reshape(instruction.dst.shape))
+
+
+def _check_copies(instruction: Gather, memory: Memory) -> None:
+    """Stop where the copies of `src` that the chip reads are not the same."""
+    first = bits_of(memory.load(instruction.src))
+    for use in instruction.operands():
+        if use.name.startswith("src_copy") and isinstance(use.value, LocalTensor):
+            different = np.argwhere(bits_of(memory.load(use.value)) != first)
+            if different.size:
+                place = tuple(int(number) for number in different[0])
+                raise ExecutionError(
+                    f"{use.name} of {instruction.title} differs from src at {place}",
+                    help="load src four times, two banks apart, before the gather",
+                )
 
 
 def _flat(values: Bits) -> Bits:
