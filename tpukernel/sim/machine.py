@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
 from tpukernel.chips.chip import Chip, chip_of
 from tpukernel.chips.tensors import LocalTensor, SystemTensor
-from tpukernel.errors import TpuError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.sim.checks import CheckError, find_mistakes, raise_findings
 from tpukernel.sim.errors import EngineChoiceError
-from tpukernel.sim.interpreter import execute
+from tpukernel.sim.interpreter import Interpretation
 from tpukernel.sim.memory import DEFAULT_DDR_BYTES, Array, Memory
 
 __all__ = ["Machine", "Step"]
 
-ExecutionEngine = Literal["interpreter"]
+ExecutionEngine = Literal["interpreter", "jit"]
 Space = str
 
 
@@ -34,6 +33,19 @@ class Step:
     outputs: Mapping[str, Array]
 
 
+class Runner(Protocol):
+    """What an execution engine makes of a program."""
+
+    @property
+    def order(self) -> Sequence[Instruction]:
+        """The commands in the order in which they run."""
+        ...
+
+    def run(self, begin: int, end: int) -> None:
+        """Run the commands at these positions."""
+        ...
+
+
 Trace = Callable[[Step], None]
 Breakpoint = Callable[["Machine", int, Instruction], None]
 
@@ -43,7 +55,7 @@ class Machine:
 
     Args:
         chip: the chip or its name.
-        threads: threads to compute with; the interpreter uses one.
+        threads: threads to compute with; the interpreter uses one. By default as many as the process has processors.
         ddr_bytes: size of the DDR; memory is taken only for what is touched.
 
     A new machine has zeros in DDR, L2 and local memory (no byte of them counts as written) and the chip's tables in static memory.
@@ -94,7 +106,7 @@ class Machine:
 
         Args:
             program: for this machine's chip.
-            engine: what executes it; "interpreter" is the readable definition in numpy.
+            engine: what executes it; "interpreter" is the readable definition in numpy, "jit" makes machine code that gives the same bits.
             check: look for mistakes first (see `check`); a program with one is not started.
 
         Raises:
@@ -103,19 +115,40 @@ class Machine:
             ExecutionError: a command met data with which the chip's model stops.
             EngineChoiceError: no such engine.
         """
-        if engine != "interpreter":
-            raise EngineChoiceError(f"there is no execution engine {engine!r}", help="use 'interpreter'")
+        if engine not in get_args(ExecutionEngine):
+            raise EngineChoiceError(f"there is no execution engine {engine!r}", help="use 'interpreter' or 'jit'")
         self._refuse_other_chip(program)
-        order = list(program)
+        runner = self._runner(program, engine)
         if check:
             raise_findings(self.check(program))
         else:
             self.memory.written.everything()
-        for index, instruction in enumerate(order):
-            stop = self.breakpoints.get(index)
-            if stop is not None:
-                stop(self, index, instruction)
-            self._execute(index, instruction)
+        done, length = 0, len(runner.order)
+        for index in range(length) if self.trace else sorted(self.breakpoints):
+            if 0 <= index < length:
+                runner.run(done, index)
+                self._step(runner, index)
+                done = index + 1
+        runner.run(done, length)
+
+    def _runner(self, program: Program, engine: ExecutionEngine) -> Runner:
+        if engine == "interpreter":
+            return Interpretation(list(program), self.memory)
+        from tpukernel.sim.jit import NativeExecution
+
+        return NativeExecution(program, self.memory, self.threads)
+
+    def _step(self, runner: Runner, index: int) -> None:
+        """Run one command that somebody watches."""
+        instruction = runner.order[index]
+        stop = self.breakpoints.get(index)
+        if stop is not None:
+            stop(self, index, instruction)
+        trace = self.trace
+        inputs = self._elements(instruction, "in") if trace else {}
+        runner.run(index, index + 1)
+        if trace:
+            trace(Step(index, instruction, inputs, self._elements(instruction, "out")))
 
     def check(self, program: Program) -> list[CheckError]:
         """Every mistake that can be seen without running the program: operands out of bounds, misaligned or in different lanes, reads of
@@ -132,16 +165,6 @@ class Machine:
             raise EngineChoiceError(
                 f"a program for {program.chip} cannot run on a {self.chip}", help=f"make a Machine({program.chip.name!r})"
             )
-
-    def _execute(self, index: int, instruction: Instruction) -> None:
-        inputs = self._elements(instruction, "in") if self.trace else {}
-        try:
-            execute(instruction, self.memory)
-        except TpuError as error:
-            error.where = error.where or f"{instruction.engine} command {instruction.id} ({instruction.title})"
-            raise
-        if self.trace:
-            self.trace(Step(index, instruction, inputs, self._elements(instruction, "out")))
 
     def _elements(self, instruction: Instruction, side: str) -> dict[str, Array]:
         return {use.name: self.memory.load(use.value) for use in instruction.operands() if use.direction in (side, "inout")}

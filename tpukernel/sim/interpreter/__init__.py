@@ -8,15 +8,17 @@ It never changes the floating-point state of the caller: the chip's flushing of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import cast
 
+from tpukernel.errors import TpuError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.sim.memory import Memory
 
-__all__ = ["Execute", "executor", "execute"]
+__all__ = ["Execute", "Interpretation", "execute", "executor"]
 
 Execute = Callable[[Instruction, Memory], None]
 
@@ -31,3 +33,24 @@ def executor(unit: type[Instruction]) -> Execute:
 def execute(instruction: Instruction, memory: Memory) -> None:
     """Execute one instruction on the memories."""
     executor(type(instruction))(instruction, memory)
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """Runs commands one by one on the memories."""
+
+    order: Sequence[Instruction]
+    memory: Memory
+
+    def run(self, begin: int, end: int) -> None:
+        """Run the commands at these positions.
+
+        Raises:
+            TpuError: what a command raises, with the place of the command.
+        """
+        for instruction in self.order[begin:end]:
+            try:
+                execute(instruction, self.memory)
+            except TpuError as error:
+                error.where = error.where or f"{instruction.engine} command {instruction.id} ({instruction.title})"
+                raise

@@ -1,0 +1,200 @@
+"""Loop nests over the elements of several operands, from the places where these lie.
+
+A placement with wrapping axes is no affine function of the index, but a few rectangles of it are: the piece before the first wrap, the
+whole turns, the piece behind them. `nests` finds the rectangles in which all operands of a command are affine, drops dimensions of size 1,
+puts the dimensions in the order of the result's strides, and joins those that every operand passes through without a gap. What remains
+are a few loops over long runs. The work depends on shapes and strides only, and is remembered by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise, product
+from math import prod
+
+from tpukernel.chips.placement import Axis, Placement
+
+__all__ = ["DIMS", "Nest", "is_injective", "nests"]
+
+DIMS = 5
+"""Loops of a nest, the innermost one included."""
+
+MAX_NESTS = 64
+"""A command that falls into more rectangles is not worth the trouble."""
+
+CHUNK = 1 << 14
+"""Elements of one unit of work where everything is one long run."""
+
+Axes = tuple[Axis, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """Loops over a rectangle of elements.
+
+    Attributes:
+        sizes: turns of each loop, outermost first; `DIMS` of them.
+        last: turns of the innermost loop in the last turn of the outermost one (else `sizes[-1]`).
+        offsets: by operand: bytes from its base to its first element of the rectangle.
+        strides: by operand: bytes from one turn of each loop to the next.
+    """
+
+    sizes: tuple[int, ...]
+    last: int
+    offsets: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
+
+    @property
+    def elements(self) -> int:
+        return prod(self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of one dimension: `turns` times `places` indices; by operand (offset, bytes of a turn, bytes of a place)."""
+
+    turns: int
+    places: int
+    steps: tuple[tuple[int, int, int], ...]
+
+
+def nests(placements: Sequence[Placement]) -> tuple[Nest, ...] | None:
+    """The rectangles of a command whose operands are of one shape; None for too many.
+
+    Args:
+        placements: of the result first, whose elements must not lie on each other. A dimension of size 1 of another operand is repeated.
+    """
+    return _nests(tuple(placement.axes for placement in placements))
+
+
+def is_injective(placement: Placement) -> bool:
+    """True if it is plain from the strides that no two elements share a byte."""
+    factors = [(axis.outer, axis.turns) for axis in placement.axes]
+    factors += [(axis.inner, min(axis.period, axis.count)) for axis in placement.axes if axis.period > 1]
+    reach = placement.itemsize
+    for stride, count in sorted(factor for factor in factors if factor[1] > 1):
+        if stride < reach:
+            return False
+        reach += stride * (count - 1)
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _nests(operands: tuple[Axes, ...]) -> tuple[Nest, ...] | None:
+    dimensions: list[list[_Piece]] = []
+    for axes in zip(*operands, strict=True):
+        pieces = _pieces(axes)
+        if pieces is None:
+            return None
+        dimensions.append(pieces)
+    if prod(map(len, dimensions)) > MAX_NESTS:
+        return None
+    found = [nest for pieces in product(*dimensions) for nest in _rectangle(pieces, len(operands))]
+    return tuple(found) if len(found) <= MAX_NESTS else None
+
+
+# ---------------------------------------------------------------------------- one dimension
+
+
+def _pieces(axes: Axes) -> list[_Piece] | None:
+    count = axes[0].count
+    wrapping = [axis for axis in axes if axis.count > 1 and _wraps(axis)]
+    periods = {axis.period for axis in wrapping}
+    if not periods:
+        return [_piece(axes, 0, 1, count, 1)]
+    if len(periods) > 1:
+        return _linear_pieces(axes, wrapping, count)
+    (period,) = periods
+    phases = sorted({-axis.start % period for axis in wrapping})
+    first = phases[0]
+    found = [_piece(axes, 0, 1, min(first, count), period)] if first else []
+    turns = max(0, count - first) // period
+    ends = [*phases[1:], first + period]
+    if turns:
+        found += [_piece(axes, begin, turns, end - begin, period) for begin, end in zip(phases, ends, strict=True)]
+    done = turns * period
+    for begin, end in zip(phases, ends, strict=True):
+        if done + begin < count:
+            found.append(_piece(axes, done + begin, 1, min(done + end, count) - done - begin, period))
+    return found
+
+
+def _linear_pieces(axes: Axes, wrapping: Sequence[Axis], count: int) -> list[_Piece] | None:
+    """Cut at every wrap of every operand."""
+    cuts = {0, count}
+    for axis in wrapping:
+        cuts |= set(range(-axis.start % axis.period, count, axis.period))
+        if len(cuts) > MAX_NESTS:
+            return None
+    ordered = sorted(cuts)
+    return [_piece(axes, begin, 1, end - begin, 1) for begin, end in pairwise(ordered)]
+
+
+def _wraps(axis: Axis) -> bool:
+    crosses = axis.start % axis.period + axis.count > axis.period
+    return axis.period > 1 and crosses and axis.inner * axis.period != axis.outer
+
+
+def _piece(axes: Axes, first: int, turns: int, places: int, period: int) -> _Piece:
+    return _Piece(turns, places, tuple(_step(axis, first, period) for axis in axes))
+
+
+def _step(axis: Axis, first: int, period: int) -> tuple[int, int, int]:
+    index = first if axis.count > 1 else 0
+    turn, place = divmod(axis.start + index, axis.period)
+    offset = turn * axis.outer + place * axis.inner
+    if axis.count == 1:
+        return offset, 0, 0
+    stride = axis.outer if axis.period == 1 else axis.inner
+    return offset, axis.outer if _wraps(axis) else stride * period, stride
+
+
+# ---------------------------------------------------------------------------- rectangles
+
+Dim = tuple[int, tuple[int, ...]]
+"""Size, and by operand the stride."""
+
+
+def _rectangle(pieces: Sequence[_Piece], operands: int) -> Iterator[Nest]:
+    offsets = tuple(sum(piece.steps[k][0] for piece in pieces) for k in range(operands))
+    dims: list[Dim] = []
+    for piece in pieces:
+        dims.append((piece.turns, tuple(step[1] for step in piece.steps)))
+        dims.append((piece.places, tuple(step[2] for step in piece.steps)))
+    dims = _joined(sorted((dim for dim in dims if dim[0] > 1), key=lambda dim: dim[1], reverse=True))
+    yield from _loops(dims, offsets)
+
+
+def _joined(dims: Sequence[Dim]) -> list[Dim]:
+    found: list[Dim] = []
+    for size, strides in dims:
+        if found and all(outer == inner * size for outer, inner in zip(found[-1][1], strides, strict=True)):
+            size *= found.pop()[0]
+        found.append((size, strides))
+    return found
+
+
+def _loops(dims: Sequence[Dim], offsets: tuple[int, ...]) -> Iterator[Nest]:
+    if len(dims) > DIMS:  # one nest for each index of the outermost dimension
+        size, strides = dims[0]
+        for index in range(min(size, MAX_NESTS + 1)):
+            yield from _loops(dims[1:], tuple(offset + index * stride for offset, stride in zip(offsets, strides, strict=True)))
+        return
+    none = (0,) * len(offsets)
+    if not dims:
+        dims = [(1, none)]
+    size, strides = dims[-1]
+    last = size
+    if len(dims) == 1 and size > CHUNK:
+        dims = [(-(-size // CHUNK), tuple(CHUNK * stride for stride in strides)), (CHUNK, strides)]
+        last = (size - 1) % CHUNK + 1
+    outer = dims[:1] if len(dims) > 1 else []
+    padded = [*outer, *[(1, none)] * (DIMS - len(dims)), *dims[len(outer) :]]
+    yield Nest(
+        sizes=tuple(size for size, _ in padded),
+        last=last,
+        offsets=offsets,
+        strides=tuple(tuple(strides[k] for _, strides in padded) for k in range(len(offsets))),
+    )

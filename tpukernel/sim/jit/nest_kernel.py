@@ -1,0 +1,234 @@
+"""The kernel template of everything that computes element by element.
+
+The loops around are those of a `Nest`, with sizes, strides and pointers at run time. The innermost one takes a vector of elements at a
+time. What is shorter, or does not lie together, goes through a small buffer on the stack, so that the computation appears once in the
+code, whatever the layouts are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from tpukernel.sim.jit.access import Place, conflicts, same_elements
+from tpukernel.sim.jit.ir import I1, I64, PTR, Function, Value, integer
+from tpukernel.sim.jit.kernel import ARGUMENTS, Call
+from tpukernel.sim.jit.llvm import ENTRY, Target
+from tpukernel.sim.jit.nest import DIMS, Nest, is_injective, nests
+
+__all__ = ["Body", "Elementwise", "Inner", "NestKernel", "nest_calls", "unchecked_nest_calls"]
+
+Body = Callable[[Sequence[Value]], Sequence[Value]]
+"""From vectors of the sources' bits to vectors of the results' bits: integers as wide as the elements."""
+
+
+class Inner(Enum):
+    """How an operand lies along the innermost loop."""
+
+    RUN = "r"
+    """Elements follow each other."""
+    SAME = "s"
+    """One element for the whole loop."""
+    APART = "a"
+    """A stride that is known at run time."""
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """An operation on elements.
+
+    Attributes:
+        key: its name with everything that the body depends on: types, modes, steps.
+        results: bytes of the elements of each result.
+        sources: bytes of the elements of each source.
+        body: emits the computation.
+        width: bits of the widest number in it, which decides how many elements a vector has.
+        ieee: see `Kernel.ieee`.
+        nanoseconds: time for an element, about.
+    """
+
+    key: str
+    results: tuple[int, ...]
+    sources: tuple[int, ...]
+    body: Body = field(compare=False, repr=False)
+    width: int = 32
+    ieee: bool = False
+    nanoseconds: float = 0.3
+
+
+_HEAD = DIMS + 1
+"""Words of a record before the operands: the sizes and `Nest.last`."""
+_WORDS = DIMS + 1
+"""Words of an operand: its pointer and its strides."""
+
+
+@dataclass(frozen=True)
+class NestKernel:
+    """An operation with the way in which each operand lies, results first."""
+
+    operation: Elementwise
+    inner: tuple[Inner, ...]
+
+    @property
+    def key(self) -> str:
+        return f"{self.operation.key}:{''.join(inner.value for inner in self.inner)}"
+
+    @property
+    def ieee(self) -> bool:
+        return self.operation.ieee
+
+    def emit(self, target: Target) -> str:
+        return str(_Emitter(self, target).function)
+
+
+# ---------------------------------------------------------------------------- the code
+
+
+class _Emitter:
+    def __init__(self, kernel: NestKernel, target: Target) -> None:
+        operation = kernel.operation
+        self.kernel = kernel
+        self.bytes = (*operation.results, *operation.sources)
+        self.results = len(operation.results)
+        self.lanes = max(8, min(64, 8 * target.vector_bytes // operation.width))
+        self.function = function = Function(ENTRY, [PTR, I64, I64], I64, target)
+        record, first, last = function.arguments
+        words = [record.offset(8 * k).load(I64, 8) for k in range(_HEAD)]
+        self.sizes, self.last = words[:DIMS], words[DIMS]
+        self.pointers: list[Value] = []
+        self.strides: list[list[Value]] = []
+        for k in range(len(self.bytes)):
+            start = 8 * (_HEAD + k * _WORDS)
+            self.pointers.append(record.offset(start).load(PTR, 8))
+            self.strides.append([record.offset(start + 8 * (1 + d)).load(I64, 8) for d in range(DIMS)])
+        self.buffers = [function.alloca(size * self.lanes) for size in self.bytes]
+        begin = [pointer.offset(first * strides[0]) for pointer, strides in zip(self.pointers, self.strides, strict=True)]
+        with function.loop(first, last, carried=begin, maybe_none=True) as loop:
+            is_last = loop.index.compare("eq", self.sizes[0] - 1)
+            self._outer(1, loop.values, is_last.choose(self.last, self.sizes[DIMS - 1]))
+            loop.next = self._advanced(loop.values, 0)
+        function.ret(0)
+
+    def _advanced(self, pointers: Sequence[Value], dim: int) -> list[Value]:
+        return [pointer.offset(strides[dim]) for pointer, strides in zip(pointers, self.strides, strict=True)]
+
+    def _outer(self, dim: int, pointers: Sequence[Value], count: Value) -> None:
+        if dim == DIMS - 1:
+            self._inner(pointers, count)
+            return
+        with self.function.loop(0, self.sizes[dim], carried=pointers) as loop:
+            self._outer(dim + 1, loop.values, count)
+            loop.next = self._advanced(loop.values, dim)
+
+    def _inner(self, pointers: Sequence[Value], count: Value) -> None:
+        """The innermost loop: vectors, and at the end a part of one."""
+        function, kinds, lanes = self.function, self.kernel.inner, self.lanes
+        same = {k: self._vector(k, pointers[k]) for k, kind in enumerate(kinds) if kind is Inner.SAME and k >= self.results}
+        moving = [k for k in range(len(kinds)) if k not in same]
+        with function.loop(0, count, lanes, [pointers[k] for k in moving]) as loop:
+            at = dict(zip(moving, loop.values, strict=True))
+            left = count - loop.index
+            full = left.compare("sge", lanes)
+            some = left.smin(lanes)
+            for k in moving:
+                if kinds[k] is Inner.APART and k >= self.results:
+                    self._copy(self.buffers[k], at[k], some, k, gather=True)
+            runs = [k for k in moving if kinds[k] is Inner.RUN]
+            whole = function.label("whole")
+            before = function.here
+            if runs:
+                partly = function.label("part")
+                function.branch_if(full, whole, partly)
+                function.block(partly)
+                for k in runs:
+                    if k >= self.results:
+                        self._copy(self.buffers[k], at[k], some, k, gather=True)
+                after = function.here
+                function.branch(whole)
+            else:
+                after = ""
+                function.branch(whole)
+            function.block(whole)
+            where = {k: function.phi([(at[k], before), (self.buffers[k], after)]) for k in runs}
+            for k in moving:
+                where.setdefault(k, self.buffers[k])
+            sources = [
+                same[k] if k in same else where[k].load(integer(8 * self.bytes[k], lanes)) for k in range(self.results, len(self.bytes))
+            ]
+            found = self.kernel.operation.body(sources)
+            for k, value in enumerate(found):
+                where[k].store(value)
+                if kinds[k] is not Inner.RUN:
+                    self._copy(at[k], self.buffers[k], some, k, gather=False)
+            stored_parts = [k for k in range(self.results) if kinds[k] is Inner.RUN]
+            if stored_parts:
+                with function.when(full ^ function.constant(I1, 1)):
+                    for k in stored_parts:
+                        self._copy(at[k], self.buffers[k], some, k, gather=False)
+            loop.next = [at[k].offset(self.strides[k][DIMS - 1] * lanes) for k in moving]
+
+    def _vector(self, k: int, pointer: Value) -> Value:
+        return pointer.load(integer(8 * self.bytes[k])).splat(self.lanes)
+
+    def _copy(self, to: Value, source: Value, count: Value, k: int, *, gather: bool) -> None:
+        """Single elements: from an operand into its buffer, or back."""
+        element, size, stride = integer(8 * self.bytes[k]), self.bytes[k], self.strides[k][DIMS - 1]
+        steps = (stride, size) if gather else (size, stride)
+        with self.function.loop(0, count, carried=[source, to]) as loop:
+            read, write = loop.values
+            write.store(read.load(element))
+            loop.next = [read.offset(steps[0]), write.offset(steps[1])]
+
+
+# ---------------------------------------------------------------------------- calls of it
+
+
+def nest_calls(operation: Elementwise, results: Sequence[Place], sources: Sequence[Place]) -> list[Call] | None:
+    """The calls that compute elements from elements.
+
+    Args:
+        operation: what is computed.
+        results: places of the results, all of one shape.
+        sources: places of the sources; dimensions of size 1 are repeated.
+
+    Returns:
+        None where the order in which elements are written could be seen, because elements of a result lie on each other or on other
+        elements of a source.
+    """
+    if not all(is_injective(result.host) for result in results):
+        return None
+    for number, result in enumerate(results):
+        others = [*sources, *results[number + 1 :]]
+        if any(conflicts(result, other) and not same_elements(result, other) for other in others):
+            return None
+    return unchecked_nest_calls(operation, [*results, *sources])
+
+
+def unchecked_nest_calls(operation: Elementwise, places: Sequence[Place]) -> list[Call] | None:
+    """The calls, for places of which it is known that nobody can see the order."""
+    found = nests([place.host for place in places])
+    return None if found is None else [_call(operation, places, nest) for nest in found]
+
+
+def _call(operation: Elementwise, places: Sequence[Place], nest: Nest) -> Call:
+    sizes = (*operation.results, *operation.sources)
+    inner = tuple(map(_inner_class, sizes, (strides[-1] for strides in nest.strides)))
+    record = [*nest.sizes, nest.last]
+    pointers: list[tuple[int, str]] = []
+    constants = _HEAD + len(places) * _WORDS
+    for place, offset, strides in zip(places, nest.offsets, nest.strides, strict=True):
+        pointers.append((len(record), place.space))
+        if place.space == ARGUMENTS:
+            record.append(8 * constants)
+            constants += 1
+        else:
+            record.append(place.host.base + offset)
+        record += strides
+    record += [place.bits for place in places if place.space == ARGUMENTS]
+    kernel = NestKernel(operation, inner)
+    return Call(kernel, record, pointers, units=nest.sizes[0], cost=20 + operation.nanoseconds * nest.elements)
+
+
+def _inner_class(size: int, stride: int) -> Inner:
+    return Inner.RUN if stride == size else Inner.SAME if stride == 0 else Inner.APART

@@ -1,0 +1,170 @@
+"""The executor: one native call that works off a table of kernel calls.
+
+A row of the table is {function, record, units, flags, 0, 0}, six 64-bit words. The executor sets the floating-point mode that a kernel is
+made for, and the caller's mode again before it returns. Several threads may run the same table: each does its part of the units of every
+row, and they meet at a barrier between the rows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from typing import cast
+
+from tpukernel.sim.jit.llvm import ENTRY, Target, host_target, load
+
+__all__ = ["CONTROL_WORDS", "ROW", "WITH_DENORMALS", "executor", "stream_module"]
+
+ROW = 6
+"""Words of a row."""
+
+WITH_DENORMALS = 1
+"""Flag of a row: denormal numbers count."""
+
+CONTROL_WORDS = 24
+"""Words that the threads of one run share: arrivals at the barrier, the row that stopped, each in a cache line of its own."""
+
+_ARRIVED, _STOPPED = 0, 8
+_SPINS = 4000
+"""Looks at the barrier before the thread offers its processor to others."""
+
+Run = Callable[[int, int, int, int, int, int], int]
+"""(table, first row, row behind the last, control, thread, threads) -> first row that was not done."""
+
+
+@cache
+def executor() -> Run:
+    """The executor for this processor; lets other Python threads run meanwhile."""
+    symbols = {"sched_yield": _yield_address()}
+    address = load(stream_module(host_target()), symbols)
+    word = ctypes.c_int64
+    function = ctypes.CFUNCTYPE(word, word, word, word, word, word, word)(address)
+    return cast("Run", function)
+
+
+def _yield_address() -> int:
+    return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
+
+
+def stream_module(target: Target) -> str:
+    """The executor in LLVM's text form."""
+    modes = _X86 if target.is_x86 else _AARCH64
+    return _EXECUTOR.format(row=8 * ROW, arrived=8 * _ARRIVED, stopped=8 * _STOPPED, spins=_SPINS, entry=ENTRY, **modes)
+
+
+_X86 = {
+    "pause": "call void @llvm.x86.sse2.pause()",
+    "get": "call void @llvm.x86.sse.stmxcsr(ptr %saved)",
+    "set": f"""%control.word = select i1 %ieee, i32 {0x1F80}, i32 {0x9FC0}
+  store i32 %control.word, ptr %mode.cell
+  call void @llvm.x86.sse.ldmxcsr(ptr %mode.cell)""",
+    "restore": "call void @llvm.x86.sse.ldmxcsr(ptr %saved)",
+    "declared": """declare void @llvm.x86.sse2.pause()
+declare void @llvm.x86.sse.stmxcsr(ptr)
+declare void @llvm.x86.sse.ldmxcsr(ptr)""",
+}
+"""MXCSR: all exceptions masked, round to nearest even; flush to zero and denormals are zeros set or not."""
+
+_AARCH64 = {
+    "pause": "call void @llvm.aarch64.hint(i32 1)",
+    "get": "%word = call i64 @llvm.aarch64.get.fpcr()\n  store i64 %word, ptr %saved",
+    "set": f"""%control.word = select i1 %ieee, i64 0, i64 {1 << 24}
+  call void @llvm.aarch64.set.fpcr(i64 %control.word)""",
+    "restore": "%old = load i64, ptr %saved\n  call void @llvm.aarch64.set.fpcr(i64 %old)",
+    "declared": """declare void @llvm.aarch64.hint(i32)
+declare i64 @llvm.aarch64.get.fpcr()
+declare void @llvm.aarch64.set.fpcr(i64)""",
+}
+"""FPCR: round to nearest even; flush to zero set or not."""
+
+_EXECUTOR = """
+define i64 @{entry}(i64 %table, i64 %first, i64 %last, i64 %shared, i64 %thread, i64 %threads) nounwind {{
+entry:
+  %saved = alloca i64
+  %mode.cell = alloca i64
+  {get}
+  %rows = inttoptr i64 %table to ptr
+  %control = inttoptr i64 %shared to ptr
+  %arrived = getelementptr i8, ptr %control, i64 {arrived}
+  %stopped = getelementptr i8, ptr %control, i64 {stopped}
+  %alone = icmp eq i64 %threads, 1
+  %next.thread = add i64 %thread, 1
+  br label %head
+head:
+  %index = phi i64 [ %first, %entry ], [ %following, %join ]
+  %mode = phi i64 [ -1, %entry ], [ %wanted, %join ]
+  %expected = phi i64 [ 0, %entry ], [ %expected.next, %join ]
+  %more = icmp slt i64 %index, %last
+  br i1 %more, label %row, label %out
+row:
+  %row.offset = mul i64 %index, {row}
+  %at = getelementptr i8, ptr %rows, i64 %row.offset
+  %record.at = getelementptr i8, ptr %at, i64 8
+  %units.at = getelementptr i8, ptr %at, i64 16
+  %flags.at = getelementptr i8, ptr %at, i64 24
+  %function = load ptr, ptr %at
+  %record = load ptr, ptr %record.at
+  %units = load i64, ptr %units.at
+  %flags = load i64, ptr %flags.at
+  %wanted = and i64 %flags, 1
+  %same = icmp eq i64 %wanted, %mode
+  br i1 %same, label %ready, label %switch
+switch:
+  %ieee = icmp ne i64 %wanted, 0
+  {set}
+  br label %ready
+ready:
+  br i1 %alone, label %whole, label %part
+part:
+  %begin.units = mul i64 %units, %thread
+  %end.units = mul i64 %units, %next.thread
+  %begin.part = udiv i64 %begin.units, %threads
+  %end.part = udiv i64 %end.units, %threads
+  br label %whole
+whole:
+  %begin = phi i64 [ 0, %ready ], [ %begin.part, %part ]
+  %end = phi i64 [ %units, %ready ], [ %end.part, %part ]
+  %some = icmp slt i64 %begin, %end
+  br i1 %some, label %work, label %meet
+work:
+  %status = call i64 %function(ptr %record, i64 %begin, i64 %end)
+  %failed = icmp ne i64 %status, 0
+  br i1 %failed, label %fail, label %meet
+fail:
+  store atomic i64 1, ptr %stopped release, align 8
+  br label %meet
+meet:
+  %following = add i64 %index, 1
+  %expected.next = add i64 %expected, %threads
+  br i1 %alone, label %join, label %arrive
+arrive:
+  %before = atomicrmw add ptr %arrived, i64 1 acq_rel
+  br label %wait
+wait:
+  %spins = phi i64 [ 0, %arrive ], [ %spins.next, %again ], [ 0, %yield ]
+  %now = load atomic i64, ptr %arrived acquire, align 8
+  %all = icmp sge i64 %now, %expected.next
+  br i1 %all, label %join, label %look
+look:
+  %patient = icmp slt i64 %spins, {spins}
+  br i1 %patient, label %again, label %yield
+again:
+  {pause}
+  %spins.next = add i64 %spins, 1
+  br label %wait
+yield:
+  %ignored = call i32 @sched_yield()
+  br label %wait
+join:
+  %stop = load atomic i64, ptr %stopped acquire, align 8
+  %going = icmp eq i64 %stop, 0
+  br i1 %going, label %head, label %out
+out:
+  %result = phi i64 [ %index, %head ], [ %index, %join ]
+  {restore}
+  ret i64 %result
+}}
+declare i32 @sched_yield()
+{declared}
+"""
