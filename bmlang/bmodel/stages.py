@@ -11,17 +11,89 @@ from numpy.typing import NDArray
 
 from bmlang.bmodel.errors import FieldRangeError
 from bmlang.bmodel.fields import Binary
-from bmlang.bmodel.schema import DATA_TYPES, CmdGroup, CoeffMem, Location, NetParameter, Shape, StageIR, SubNet, Tensor
+from bmlang.bmodel.schema import DATA_TYPES, CmdGroup, CoeffMem, Location, Net, NetParameter, Shape, StageIR, SubNet, Tensor
 from bmlang.bmodel.section import align, sha256
 from tpukernel.chips.chip import Chip, chip_of
+from tpukernel.chips.tensors import Dim4, SystemTensor
 from tpukernel.dtypes import Dtype, dtype_of
 from tpukernel.isa.program import Group, Program
 
-__all__ = ["coefficients", "io_tensor", "static_stage"]
+__all__ = ["StageBuilder", "coefficients", "io_tensor", "static_stage"]
 
 _NUMBERS = {name: number for number, (name, _) in enumerate(DATA_TYPES)}
 _TPU = 1
 _INPUT, _OUTPUT = 1, 2
+
+
+class StageBuilder:
+    """Plans the device memory of a stage whose program is made by hand: coefficients, behind them inputs, outputs and intermediate tensors.
+
+        stage = StageBuilder("BM1684X", {"weight": array})
+        x, weight = stage.input("x", (1, 16, 14, 14), f32), stage.coefficients["weight"]
+        ...                                         # a program that loads them, and stores to stage.output(...)
+        model = new_bmodel("BM1684X", [stage.net("net", program.end())])
+
+    Args:
+        chip: the chip or its name.
+        weights: the coefficients by name; of at most four dimensions, before which ones are put.
+
+    Attributes:
+        coefficients: where the coefficients are, in the shapes and types of the arrays.
+
+    Raises:
+        DtypeNameError: the TPU has no such data type.
+        FieldRangeError: a weight has more than four dimensions.
+    """
+
+    def __init__(self, chip: Chip | str, weights: Mapping[str, NDArray[np.generic]] | None = None) -> None:
+        coeff, weights = coefficients(chip, weights or {}), weights or {}
+        self.coefficients: Mapping[str, SystemTensor] = {
+            place.name: SystemTensor(coeff.address + place.offset, _four(place.name, array), dtype_of(array.dtype))
+            for place, array in zip(coeff.location or (), weights.values(), strict=True)
+        }
+        self._coeff = coeff if weights else None
+        self._start = self._next = coeff.address + (coeff.binary_coeff.size if coeff.binary_coeff else 0)
+        self._inputs: list[Tensor] = []
+        self._outputs: list[Tensor] = []
+
+    def input(self, name: str, shape: Dim4, dtype: Dtype, *, scale: float = 1.0, zero_point: int = 0) -> SystemTensor:
+        """The place of a further input."""
+        return self._io(self._inputs, name, shape, dtype, scale, zero_point)
+
+    def output(self, name: str, shape: Dim4, dtype: Dtype, *, scale: float = 1.0, zero_point: int = 0) -> SystemTensor:
+        """The place of a further output."""
+        return self._io(self._outputs, name, shape, dtype, scale, zero_point)
+
+    def intermediate(self, shape: Dim4, dtype: Dtype) -> SystemTensor:
+        """The place of a tensor that lives between two commands."""
+        tensor = SystemTensor(self._next, shape, dtype)
+        self._next += align(prod(shape) * dtype.itemsize)
+        return tensor
+
+    def net(self, name: str, program: Program) -> Net:
+        """A net of one stage that executes the program, which has end commands.
+
+        Raises:
+            LegalityError, DependencyError, DeadlockError: the chip cannot execute the program (see `Program.check`).
+            FieldRangeError: it has no end commands.
+        """
+        program.check()
+        stage = static_stage(
+            program, inputs=self._inputs, outputs=self._outputs, ctx_addr=self._start, ctx_size=self._next - self._start, coeff=self._coeff
+        )
+        return Net(name=name, parameter=(stage,))
+
+    def _io(self, side: list[Tensor], name: str, shape: Dim4, dtype: Dtype, scale: float, zero_point: int) -> SystemTensor:
+        place = self.intermediate(shape, dtype)
+        side.append(io_tensor(name, dtype, shape, place.address, scale=scale, zero_point=zero_point))
+        return place
+
+
+def _four(name: str, array: NDArray[np.generic]) -> Dim4:
+    if array.ndim > 4:
+        raise FieldRangeError(f"weight {name!r} has shape {array.shape}", help="a tensor in memory has four dimensions: reshape it")
+    n, c, h, w = (1,) * (4 - array.ndim) + array.shape
+    return n, c, h, w
 
 
 def io_tensor(name: str, dtype: Dtype, shape: Sequence[int], address: int, *, scale: float = 1.0, zero_point: int = 0) -> Tensor:

@@ -26,6 +26,7 @@ from tpukernel.chips.layout import (
     read_tensor,
     start_lane,
     strides_of,
+    with_strides,
     write_matrix,
     write_system,
     write_tensor,
@@ -150,7 +151,8 @@ def test_elements_share_no_byte_and_stay_in_the_needed_bytes(chip: Chip, data: s
 @given(data=st.data())
 def test_strides_describe_the_offsets(chip: Chip, data: st.DataObject) -> None:
     tensor = data.draw(tensors(chip).filter(lambda tensor: tensor.layout is not Layout.WEIGHT))
-    same = LocalTensor(tensor.address, tensor.shape, tensor.dtype, Layout.FREE, strides_of(chip, tensor), tensor.pack)
+    same = with_strides(chip, tensor)
+    assert same == LocalTensor(tensor.address, tensor.shape, tensor.dtype, Layout.FREE, strides_of(chip, tensor), tensor.pack)
     np.testing.assert_array_equal(byte_offsets(chip, same), byte_offsets(chip, tensor))
 
 

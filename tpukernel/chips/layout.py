@@ -64,12 +64,14 @@ __all__ = [
     "start_lane",
     "strides_of",
     "system_placement",
+    "with_strides",
     "write_matrix",
     "write_system",
     "write_tensor",
 ]
 
 _T = TypeVar("_T", bound=np.generic)
+_Tensor = TypeVar("_Tensor", LocalTensor, SystemTensor)
 
 _LARGEST_COUNT = (1 << 32) - 1
 """Sizes of system tensors may be larger than `Chip.max_shape`: DMA_general has a count of 32 bits, DMA_gather as many rows."""
@@ -171,6 +173,13 @@ def strides_of(chip: Chip, tensor: LocalTensor | SystemTensor) -> Dim4:
                 f"a tensor {shape} {tensor.dtype!r} of layout {tensor.layout.name} has no strides: its input channels are in groups",
                 help="use byte_offsets or local_placement",
             )
+
+
+def with_strides(chip: Chip, tensor: _Tensor) -> _Tensor:
+    """The same tensor with its strides given, as some commands want it; raises as `strides_of`."""
+    if isinstance(tensor, LocalTensor):
+        return replace(tensor, layout=Layout.FREE, strides=strides_of(chip, tensor))
+    return replace(tensor, strides=strides_of(chip, tensor))
 
 
 def _eu_elements(chip: Chip, dtype: Dtype, pack: int) -> int:
