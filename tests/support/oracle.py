@@ -70,7 +70,8 @@ class Call:
 class Recorded:
     """What the library emitted for a call or program; ``rejected`` is the text of the failed assertion, if one failed.
 
-    ``cycles``: sum of what the library's own estimator counts for the commands of both engines (``cycle_count`` of ``CMD_ID_NODE``).
+    ``cycles``: what the library's own estimator counts for the calls, with both engines side by side in parallel sections (``cycle_count``
+    of ``CMD_ID_NODE``).
     """
 
     tiu: bytes

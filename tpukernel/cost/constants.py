@@ -33,7 +33,7 @@ class CostTable:
         conv_depth: input channels that each of them takes in a cycle.
         strided_pool_factor: PorD takes so many times as long where both strides are larger than 1.
         same_bank_factor: how much longer a command takes whose result conflicts with an operand.
-        shared_gather_factor, shared_select_factor: the same for the `_SHARED` operations of SG.
+        gather_factors: how much longer operations of SG take than one cycle per element of a lane, by the name of the operation.
         div_cycles: (cycles per Newton step, constant cycles) of a division of one line.
         rsqrt_cycles: cycles of RSQRT for one line, whatever the number of Newton steps.
         dma_rates: bytes per cycle that the GDMA moves at most.
@@ -54,8 +54,7 @@ class CostTable:
     conv_depth: Mapping[Dtype, int]
     strided_pool_factor: int
     same_bank_factor: int
-    shared_gather_factor: float
-    shared_select_factor: float
+    gather_factors: Mapping[str, float]
     div_cycles: tuple[int, int]
     rsqrt_cycles: int
     dma_rates: Mapping[Direction, float]
@@ -112,8 +111,9 @@ _BM1684X = CostTable(
     conv_depth=_by_dtype(64, 32, 1),
     strided_pool_factor=3,
     same_bank_factor=2,
-    shared_gather_factor=1.5,
-    shared_select_factor=3,
+    gather_factors=MappingProxyType(
+        {"batch_gather_banks": 0.25, "batch_gather_shared": 1.5, "batch_scatter_shared": 1.5, "mask_select_shared": 3.0}
+    ),
     div_cycles=(8, 7),
     rsqrt_cycles=30,
     # The first three also stand in tpu-mlir's bmprofile_generator.

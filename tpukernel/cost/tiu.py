@@ -239,20 +239,13 @@ _SCATTERS = {GatherOp.SCATTER_W, GatherOp.SCATTER_HW, GatherOp.BATCH_SCATTER, Ga
 
 
 def _gather(instruction: Gather, lanes: Lanes) -> TiuCycles:
-    """One element per lane and cycle."""
+    """One element per lane and cycle, more or less where operands share banks or do not."""
     n, c, h, w = instruction.dst.shape
     if instruction.op in _SCATTERS:
         _, _, h, w = instruction.src.shape
-    cycles, table = n * lanes.rounds(instruction.dst, c) * h * w, lanes.table
-    factors = {
-        GatherOp.BATCH_GATHER_SHARED: table.shared_gather_factor,
-        GatherOp.BATCH_SCATTER_SHARED: table.shared_gather_factor,
-        GatherOp.MASK_SELECT_SHARED: table.shared_select_factor,
-    }
-    if instruction.op not in factors:
-        return TiuCycles(cycles)
-    slow = int(cycles * factors[instruction.op])
-    return TiuCycles(slow, {Loss.SAME_BANK: slow - cycles})
+    elements = n * lanes.rounds(instruction.dst, c) * h * w
+    cycles = max(1, int(elements * lanes.table.gather_factors.get(instruction.op_name, 1.0)))
+    return TiuCycles(cycles, {Loss.SAME_BANK: cycles - elements} if cycles > elements else {})
 
 
 def _gather_line(instruction: GatherLine, lanes: Lanes) -> int:
