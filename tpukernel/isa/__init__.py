@@ -21,6 +21,7 @@ from tpukernel.isa.lane_table import lane_table
 from tpukernel.isa.linear import Linear, LinearOp
 from tpukernel.isa.matmul import MatMul, MatMulOp
 from tpukernel.isa.matmul2 import MatMul2, MatMul2Op
+from tpukernel.isa.numbering import IdNode
 from tpukernel.isa.pool import Pool, PoolOp
 from tpukernel.isa.program import Program
 from tpukernel.isa.quant import Quant, QuantOp
@@ -54,6 +55,7 @@ __all__ = [
     "GatherLine",
     "GatherLineOp",
     "GatherOp",
+    "IdNode",
     "IndexGen",
     "IndexGenOp",
     "Instruction",

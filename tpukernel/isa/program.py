@@ -23,6 +23,7 @@ from tpukernel.isa.codec import decode, encode
 from tpukernel.isa.dma_sys import DmaSys, DmaSysOp
 from tpukernel.isa.errors import DeadlockError, DependencyError, EndCommandError, ParallelSectionError
 from tpukernel.isa.instruction import Instruction
+from tpukernel.isa.numbering import IdNode, Numbering
 from tpukernel.isa.sys import Sys, SysOp
 from tpukernel.isa.tables import format_of
 
@@ -124,6 +125,11 @@ class Program:
     Args:
         chip: the chip or its name.
         group_limit: largest command number in a group, the end command included; the chip's limit by default.
+
+    Attributes:
+        chip: the chip.
+        groups: the command groups; commands are appended to the last one.
+        numbers: where the numbers of that group stand.
     """
 
     def __init__(self, chip: Chip | str, *, group_limit: int | None = None) -> None:
@@ -132,7 +138,7 @@ class Program:
         if not 2 <= self.group_limit <= self.chip.max_command_id:
             raise ValueError(f"group_limit {self.group_limit} is not between 2 and {self.chip.max_command_id}")
         self.groups: list[Group] = [Group()]
-        self._section: dict[Engine, int] | None = None
+        self.numbers = Numbering()
 
     @classmethod
     def from_streams(cls, chip: Chip | str, tiu: bytes = b"", gdma: bytes = b"") -> Program:
@@ -153,6 +159,7 @@ class Program:
                         where=instruction.where,
                         help="give the whole stream of one command group: its numbers are 1, 2, 3, ...",
                     )
+        program.numbers.node = IdNode(len(group.tiu), len(group.gdma))
         return program
 
     # ------------------------------------------------------------------ building
@@ -163,6 +170,7 @@ class Program:
         Raises:
             EndCommandError: the program has its end commands already, or the instruction is one.
             ChipSupportError: the chip has no such unit.
+            DependencyError: `numbers` were set to others than those of this stream.
         """
         if instruction.is_end or self.groups[-1].ended:
             raise EndCommandError(f"{instruction.title} cannot be appended", help="Program.end() adds the end commands, once, at the end")
@@ -171,8 +179,8 @@ class Program:
         if len(commands) + 2 > self.group_limit:  # the end command needs a number, too
             self._start_group()
             commands = self.groups[-1].commands(instruction.engine)
-        before = self._counts() if self._section is None else self._section
-        numbered = instruction.numbered(len(commands) + 1, before[_OTHER[instruction.engine]])
+        number = len(commands) + 1
+        numbered = instruction.numbered(number, self.numbers.take(instruction.engine, number))
         commands.append(numbered)
         return numbered
 
@@ -196,20 +204,16 @@ class Program:
 
     def parallel_start(self) -> None:
         """Open a parallel section (`tpu_parallel_start`)."""
-        if self._section is not None:
-            raise ParallelSectionError("a parallel section is open already", help="close it first: sections do not nest")
-        self._section = self._counts()
+        self.numbers.open()
 
     def parallel_end(self) -> None:
         """Close the parallel section (`tpu_parallel_end`)."""
-        if self._section is None:
-            raise ParallelSectionError("no parallel section is open", help="open one with parallel() or parallel_start()")
-        self._section = None
+        self.numbers.close()
 
     @property
     def in_parallel(self) -> bool:
         """Whether a parallel section is open."""
-        return self._section is not None
+        return self.numbers.parallel
 
     def end(self) -> Program:
         """Add the end commands of both engines; nothing can be appended afterwards.
@@ -218,22 +222,17 @@ class Program:
             ParallelSectionError: a parallel section is open.
             EndCommandError: they are there already.
         """
-        if self._section is not None:
+        if self.in_parallel:
             raise ParallelSectionError("the program cannot end inside a parallel section", help="close the section first")
         if self.groups[-1].ended:
             raise EndCommandError("the program has its end commands already", help="call end() once")
         _end(self.groups[-1])
         return self
 
-    def _counts(self) -> dict[Engine, int]:
-        group = self.groups[-1]
-        return {"tiu": len(group.tiu), "gdma": len(group.gdma)}
-
     def _start_group(self) -> None:
         _end(self.groups[-1])
         self.groups.append(Group())
-        if self._section is not None:  # both engines have finished everything before: the rest of the section waits for nothing
-            self._section = self._counts()
+        self.numbers.restart()  # both engines have finished everything before: the rest of a section waits for nothing
 
     # ------------------------------------------------------------------ reading
 
