@@ -43,7 +43,7 @@ def test_addresses_lie_in_local_memory_or_in_low_ddr(call: Call) -> None:
         match parameter.kind, value:
             case "local", int():
                 assert 0 <= value < LOCAL_END
-            case "variable", ("addr", int(address)):
+            case "variable", ("addr" | "vector", int(address)):
                 assert 0 <= address < LOCAL_END
             case "system", int():
                 assert DDR_BASES[0] <= value < DDR_BASES[0] + LOW_DDR_BYTES or LOCAL_BASE <= value < LOCAL_BASE + LOCAL_END

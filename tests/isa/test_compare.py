@@ -6,10 +6,17 @@ import pytest
 
 from tests.support.legality import Breach, check_breach, check_every_rule_is_broken
 from tpukernel import BM1684X
-from tpukernel.chips.tensors import Constant, LocalTensor
+from tpukernel.chips.tensors import Constant, Layout, LocalTensor
 from tpukernel.dtypes import bf16, f16, f32, i8, i16, i32, u16
 from tpukernel.isa import Compare, CompareOp, decode, encode
-from tpukernel.isa.errors import LaneMismatchError, OperandAlignmentError, OperandDtypeError, OperandKindError
+from tpukernel.isa.errors import (
+    LaneMismatchError,
+    OperandAlignmentError,
+    OperandConflictError,
+    OperandDtypeError,
+    OperandKindError,
+    OperandLayoutError,
+)
 
 SHAPE = (2, 70, 3, 7)
 
@@ -59,7 +66,18 @@ def test_every_rule_has_a_breach() -> None:
     check_every_rule_is_broken(Compare, BREACHES)
 
 
-@pytest.mark.parametrize("instruction", [SELECT, BOTH], ids=lambda instruction: instruction.title)
+PER_LANE = SELECT.replace(src0=LocalTensor(0x2002, SHAPE, i16, Layout.FREE, (0, 0, 0, 0)))
+"""Each lane compares one element of `src0`."""
+
+
+def test_only_what_is_compared_can_be_one_element_of_each_lane() -> None:
+    with pytest.raises(OperandLayoutError):
+        encode(BM1684X, [SELECT.replace(src2=LocalTensor(0x2000, SHAPE, f32, Layout.FREE, (0, 0, 0, 0)))])
+    with pytest.raises(OperandConflictError):
+        encode(BM1684X, [SELECT.replace(src0=LocalTensor(0x2000, SHAPE, i16, Layout.FREE, (0, 1, 0, 0)))])
+
+
+@pytest.mark.parametrize("instruction", [SELECT, BOTH, PER_LANE], ids=["select", "both", "per lane"])
 def test_legal_instructions(instruction: Compare) -> None:
     assert not instruction.problems(BM1684X)
     [again] = decode(BM1684X, "tiu", encode(BM1684X, [instruction]))

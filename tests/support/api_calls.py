@@ -18,9 +18,11 @@ DTYPES: dict[int, Dtype] = {1: i8, 0: u8, 3: f16, 5: f32, 7: i16, 6: u16, 9: i32
 
 
 def _variable(value: object) -> Variable:
-    """A ``variable_t`` of a call: ("const", raw bits) or ("addr", local address), or a dictionary of one item."""
+    """A ``variable_t`` of a call: ("const", raw bits), ("addr" or "vector", local address), or a dictionary of one item."""
     [(form, raw)] = cast("dict[str, int]", value).items() if isinstance(value, dict) else [cast("tuple[str, int]", value)]
-    return Variable.scalar(Bits(raw)) if form == "const" else Variable.tensor(raw)
+    if form == "const":
+        return Variable.scalar(Bits(raw))
+    return Variable.vector(raw) if form == "vector" else Variable.tensor(raw)
 
 
 _PYTHON: dict[str, Callable[[object], object]] = {

@@ -17,7 +17,7 @@ ITEM_BYTES = {1: 1, 0: 1, 3: 2, 7: 2, 6: 2, 11: 2, 5: 4, 9: 4, 8: 4}
 SFU_TABLE = r"fp_taylor|fp32_(exp|log|sin|cos|tan|cot|arc|sigmoid|silu|selu|elu|erf|gelu|mish|pow|C_pow|swish|softplus)"
 LANES_OF: tuple[tuple[str, str, tuple[int, ...] | None], ...] = (
     (r"cpy_cross_npu|_npu_bcast$|_L2L|gdma_mask_select|gdma_h_", r".*", START_LANES),
-    (SFU_TABLE, r".*", (0,)),
+    (SFU_TABLE, r".*coeff", (0,)),
     (r"load_.*_coeff|distribute|sequence|static|table_lookup|zp_mm|fp_mm", r".*", (0,)),
     (r"fp_conv2d", r"input", None),
     (r"_conv2d", r"input|pad|pad_insert", (0,)),

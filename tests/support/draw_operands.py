@@ -92,7 +92,11 @@ def place_operands(context: Context, parameters: Iterable[Parameter]) -> None:
     for parameter in parameters:
         name, value = parameter.name, context.values.get(parameter.name)
         inside = {"index_addr": "index_is_local", "mask_addr": "mask_in_lmem"}.get(name)
-        if parameter.kind == "local" or (parameter.kind == "variable" and value == ("addr", 0)) or (inside and context.values.get(inside)):
+        if (
+            parameter.kind == "local"
+            or (parameter.kind == "variable" and value in (("addr", 0), ("vector", 0)))
+            or (inside and context.values.get(inside))
+        ):
             local[name] = parameter
         elif parameter.kind == "system":
             unit, step = operand_item(context, name), cast("Dims | None", context.values.get(f"{stem(name)}_stride"))
@@ -108,7 +112,8 @@ def place_operands(context: Context, parameters: Iterable[Parameter]) -> None:
         address = context.lane(stem(name)) * LANE_BYTES + offset
         match local[name].kind:
             case "variable":
-                context.values[name] = ("addr", address)
+                form, _ = cast("tuple[str, int]", context.values[name])
+                context.values[name] = (form, address)
             case "system":
                 context.values[name] = LOCAL_BASE + address
             case _:

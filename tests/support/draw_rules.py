@@ -169,11 +169,11 @@ def scatter_width(context: Context, name: str) -> Value:
 
 
 def variable(context: Context, name: str) -> Value:
-    """A ``variable_t``: constant, or an address that is filled in later."""
+    """A ``variable_t``: constant, or an address that is filled in later; what is compared can be a vector."""
     if context.rng.random() < 0.5:
         dtypes = ("src0_src1_dtype",) if name in ("src0", "src1") else ("dst_dtype", "dst0_dtype")
         return ("const", context.rng.getrandbits(8 * context.item(*dtypes)))
-    return ("addr", 0)
+    return ("vector" if name in ("src0", "src1") and context.rng.random() < 0.3 else "addr", 0)
 
 
 # ---------------------------------------------------------------------------- rules

@@ -37,7 +37,7 @@ _PLAIN = {
     "s8": C.c_int8,
     "float": C.c_float,
 }
-_VARIABLE = {"const": 1, "addr": 0}
+_VARIABLE = {"const": 1, "addr": 0, "vector": 2}
 _CYCLES_AT = 16
 """Byte of `CMD_ID_NODE` (published in customlayer/include/kernel/common.h of the tpu_mlir wheel) where the 64-bit `cycle_count` begins."""
 

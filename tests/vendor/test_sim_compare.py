@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from tests.support.differential import CHIP, SHAPES, Arena, compare
-from tpukernel.chips.tensors import Constant, LocalTensor
+from tpukernel.chips.tensors import Constant, Layout, LocalTensor
 from tpukernel.dtypes import DTYPES, Dtype
 from tpukernel.isa.compare import Compare, CompareOp
 
@@ -23,13 +24,18 @@ def draw(rng: Random, op: CompareOp, compared: Dtype, selected: Dtype) -> Compar
     def source(dtype: Dtype) -> LocalTensor | Constant:
         return arena.constant(dtype) if rng.random() < 0.25 else arena.tensor(shape, dtype)
 
+    def compared_source() -> LocalTensor | Constant:
+        found = source(compared)
+        one_per_lane = isinstance(found, LocalTensor) and rng.random() < 0.25
+        return replace(found, layout=Layout.FREE, strides=(0, 0, 0, 0)) if one_per_lane else found
+
     two = op in TWO_RESULTS
     return Compare(
         op=op,
         dst=arena.tensor(shape, compared if two else selected),
         dst1=arena.tensor(shape, selected) if two else None,
-        src0=source(compared),
-        src1=source(compared),
+        src0=compared_source(),
+        src1=compared_source(),
         src2=source(selected),
         src3=source(selected),
     )

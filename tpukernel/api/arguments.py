@@ -88,7 +88,7 @@ Scalar = int | float | Bits | Constant
 
 @dataclass(frozen=True)
 class Variable:
-    """A `variable_t`: a tensor, a vector (one element per channel), or a scalar.
+    """A `variable_t`: a tensor, a vector (one element in each lane), or a scalar.
 
     Attributes:
         form: which of them.
@@ -107,7 +107,7 @@ class Variable:
 
     @classmethod
     def vector(cls, address: Address) -> Variable:
-        """The vector (1, c, 1, 1) at a local address."""
+        """One element in each lane, at a local address; all channels of the lane share it."""
         return cls("vector", operator.index(address))
 
     @classmethod

@@ -42,10 +42,10 @@ def constant(value: Scalar, dtype: Dtype) -> Constant:
 
 
 def of_variable(variable: Variable, shape: Dim4, dtype: Dtype) -> LocalTensor | Constant:
-    """A `variable_t` that stands for a tensor of the shape, or a scalar."""
+    """A `variable_t`: a tensor of the shape, a scalar, or a vector, of which all channels of a lane share one element."""
     if variable.form == "scalar":
         return constant(variable.value, dtype)
-    return per_channel(variable.address, shape[1], dtype) if variable.form == "vector" else local(variable.address, shape, dtype)
+    return local(variable.address, shape, dtype, (0, 0, 0, 0) if variable.form == "vector" else None)
 
 
 def need_one(dimension: Literal["n", "c", "h", "w"], shape: Dim4) -> None:

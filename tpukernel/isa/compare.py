@@ -10,13 +10,13 @@ from enum import IntEnum
 from typing import ClassVar, cast
 
 from tpukernel.chips.chip import Chip, Engine
-from tpukernel.chips.tensors import Constant, LocalTensor
+from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor
 from tpukernel.dtypes import Dtype
 from tpukernel.isa.errors import OperandDtypeError
 from tpukernel.isa.format import Bits, BitWriter
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rules import Rule, operands_by_op, placement, rule, same_lane
-from tpukernel.isa.spec import DtypeCode, attribute, local, local_or_constant, optional_local
+from tpukernel.isa.spec import REQUIRED, DtypeCode, LocalField, attribute, local, local_or_constant, optional_local
 
 __all__ = ["Compare", "CompareOp"]
 
@@ -40,6 +40,21 @@ _TWO_RESULTS = {CompareOp.MAX_AND_SELECT, CompareOp.MIN_AND_SELECT}
 _SHAPE = ("res0_n", "res0_c", "res0_h", "res0_w")
 _COMPARED = DtypeCode("opd0_prec", "opd0_sign")
 _SELECTED = DtypeCode("opd2_prec")
+
+
+class _ComparedField(LocalField):
+    """A tensor of which each lane can have one element for all its channels: layout FREE, with strides of 0."""
+
+    def __init__(self, prefix: str) -> None:
+        layouts = {0: Layout.EU_ALIGNED, 3: Layout.FREE}
+        super().__init__(prefix, _COMPARED, _SHAPE, layouts=layouts, const=f"{prefix}_const", default=REQUIRED)
+
+    def read_strides(self, bits: Bits, shape: Dim4, dtype: Dtype) -> Dim4:
+        return 0, 0, 0, 0
+
+
+def _compared(prefix: str) -> LocalTensor | Constant:
+    return cast("LocalTensor | Constant", _ComparedField(prefix))
 
 
 class _ResultDtype(DtypeCode):
@@ -97,13 +112,14 @@ def _bad_widths(instruction: Instruction, chip: Chip) -> Iterator[tuple[str, str
 
 
 class Compare(Instruction):
-    """Compares `src0` and `src1` and takes the elements of `src2` or `src3`. All tensors are EU-aligned and of one shape.
+    """Compares `src0` and `src1` and takes the elements of `src2` or `src3`. Tensors are EU-aligned and of one shape.
 
     Attributes:
         op: the comparison, and whether the larger or smaller one is written too.
         dst: result, (n, c, h, w): the selected elements; MAX_AND_SELECT and MIN_AND_SELECT: the larger or smaller ones.
         dst1: the selected elements of MAX_AND_SELECT and MIN_AND_SELECT.
-        src0, src1: what is compared: tensors or constants of one type.
+        src0, src1: what is compared: tensors or constants of one type. A tensor with strides of 0 is one element in each lane, which all
+            channels of the lane share (measured on the official C model).
         src2, src3: what is taken where the comparison holds, and where not: tensors or constants of one type, whose sign does not matter.
     """
 
@@ -116,8 +132,8 @@ class Compare(Instruction):
     op: CompareOp = attribute("tsk_eu_typ", CompareOp)
     dst: LocalTensor = local("res0", _ResultDtype(), _SHAPE, direction="out")
     dst1: LocalTensor | None = optional_local("res1", _SELECTED, _SHAPE, present=_has_two_results, direction="out", default=None)
-    src0: LocalTensor | Constant = local_or_constant("opd0", _COMPARED, _SHAPE, const="opd0_const")
-    src1: LocalTensor | Constant = local_or_constant("opd1", _COMPARED, _SHAPE, const="opd1_const")
+    src0: LocalTensor | Constant = _compared("opd0")
+    src1: LocalTensor | Constant = _compared("opd1")
     src2: LocalTensor | Constant = local_or_constant("opd2", _SELECTED, _SHAPE, const="opd2_const")
     src3: LocalTensor | Constant = local_or_constant("opd3", _SELECTED, _SHAPE, const="opd3_const")
 

@@ -69,9 +69,11 @@ def strided(params: Params, name: str, kind: Dtype) -> LocalTensor:
 
 
 def variable(params: Params, name: str, shape: Dim4, kind: Dtype) -> LocalTensor | Constant:
-    """A ``variable_t``: a tensor or a constant."""
+    """A ``variable_t``: a tensor, one element in each lane, or a constant."""
     value = params[name]
     [(form, raw)] = cast("dict[str, int]", value).items() if isinstance(value, dict) else [cast("tuple[str, int]", value)]
+    if form == "vector":
+        return LocalTensor(raw, shape, kind, Layout.FREE, (0, 0, 0, 0))
     return Constant(raw, kind) if form == "const" else LocalTensor(raw, shape, kind)
 
 

@@ -14,7 +14,8 @@ DEFAULT_ITERATIONS = 3
 
 def _taylor(params: Params) -> list[Instruction]:
     shape, kind = dims(params), dtype(params)
-    coeff = lane_table(BM1684X, number(params, "coeff_addr"), (1, shape[1], 1, number(params, "num")), kind)
+    lane = number(params, "dst_addr") // BM1684X.lane_bytes * BM1684X.lane_bytes
+    coeff = lane_table(BM1684X, lane + number(params, "coeff_addr"), (1, shape[1], 1, number(params, "num")), kind)
     dst, src = (tensor(params, name, shape, kind) for name in ("dst", "src"))
     return numbered(Special(op=SpecialOp.TAYLOR, dst=dst, src=src, coeff=coeff))
 
