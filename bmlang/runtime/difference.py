@@ -22,7 +22,7 @@ class Tolerance:
     """When elements count as equal. What is given has to hold; if nothing is, the bits have to be the same.
 
     Attributes:
-        atol, rtol: |found - wanted| <= atol + rtol * |wanted| for each element, as in numpy. Two NaN are equal, and equal infinities.
+        atol, rtol: `abs(found - wanted) <= atol + rtol * abs(wanted)` for each element, as in numpy. Two NaN are equal, and equal infinities.
         cosine: smallest cosine similarity of the arrays as vectors, 1 for equal directions.
 
     Raises:
@@ -55,7 +55,7 @@ class ArrayDifference:
         index: where the first different element is (in memory order).
         found, wanted: that element here and there.
         count, size: how many elements differ (by more than the tolerance where `atol` or `rtol` is given), and how many there are.
-        largest: the largest |found - wanted| of all elements where it is finite; None where it never is.
+        largest: the largest `abs(found - wanted)` of all elements where it is finite; None where it never is.
         cosine: cosine similarity of the arrays as vectors; None where one has no direction (zeros, NaN, infinities).
     """
 

@@ -14,6 +14,7 @@ import os
 import struct
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Final, cast
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -35,6 +36,7 @@ FORMAT: Final = "bmlang-recording"
 VERSION: Final = 1
 MAX_INDEX_BYTES: Final = 256 << 20
 """Largest index: that of about half a million commands."""
+MAX_DIMENSIONS: Final = 32
 MAX_ELEMENTS: Final = 1 << 32
 """Most elements of one value, as in the simulator."""
 
@@ -278,8 +280,8 @@ def _entry(table: _Table) -> Entry:
 
 def _value(table: _Table, where: tuple[int, int | None, int | None, str, int, str], *, is_input: bool) -> Value:
     name, dtype, shape = table.text("name"), _dtype(table), table.numbers("shape")
-    if np.prod(shape, dtype=object) > MAX_ELEMENTS:
-        raise table.wrong(f"a value of at most {MAX_ELEMENTS} elements", shape)
+    if len(shape) > MAX_DIMENSIONS or prod(shape) > MAX_ELEMENTS:
+        raise table.wrong(f"a value of at most {MAX_DIMENSIONS} dimensions and {MAX_ELEMENTS} elements", shape)
     path = value_path(*where, name, is_input=is_input)
     return Value(path, name, dtype, shape, table.text("digest"), table.flag("kept"), _place(table, len(shape)))
 
