@@ -1,9 +1,10 @@
 """TPUKernel functions: activations.
 
 The f32 functions are sequences of instructions around `exp` and `log` (`tpukernel.api.series`), as the official library records them. Their
-tensors are EU-aligned, of one shape, start in one lane and may not overlap: most sequences write `dst` before they have read `src` for the
-last time. `exp_coeff`, `log_coeff` and `erf_coeff` (and `coeff`, of exp) are what the functions `tpu_bdc_load_fp32_..._coeff` put into
-every lane; the table parameters are not used. How exact they are: docs/accuracy.md.
+tensors are EU-aligned, of one shape, and start in one lane. Most sequences write `dst` before they have read `src` for the last time: give
+all operands places of their own. Two at one place are refused where the library refuses them; elsewhere the result may be wrong. The
+coefficients are what the functions `tpu_bdc_load_fp32_..._coeff` put into every lane (`coeff`: those of exp); the tables are not used. How
+exact the results are: docs/functions_accuracy.md.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from tpukernel.api.arguments import Address, LocalIn, LocalOut, LocalUnused, LocalWork, ScalarArg, Stride
 from tpukernel.api.function import Emitted, function
 from tpukernel.api.operands import SIGNED, constant, local
-from tpukernel.api.series import ERF_TERMS, arith, as_type, c_float, exp, f32_tensors, log, select, sign, taylor
+from tpukernel.api.series import ERF_TERMS, arith, as_type, c_float, distinct, exp, f32_tensors, log, select, sign, taylor
 from tpukernel.chips.tensors import Constant, Dim4, LocalTensor
 from tpukernel.dtypes import Dtype, f32
 from tpukernel.isa import Arith, ArithOp, Compare, CompareOp, Instruction, Linear, LinearOp, Special
@@ -143,7 +144,7 @@ def tpu_bdc_fp32_elu(
     shape: Dim4,
 ) -> Emitted:
     """dst = src where it is above 0, else alpha * (e^src - 1). 15 instructions, 14 for an alpha of 1."""
-    dst, src, work0, work1 = f32_tensors(shape, dst_addr, src_addr, work0_addr, work1_addr)
+    dst, src, work0, work1 = _separate(shape, dst_addr, src_addr, work0_addr, work1_addr)
     factor = c_float(alpha)
     scaled = [] if factor == 1 else [arith(ArithOp.MUL, dst, dst, factor)]
     return [*_expm1(dst, src, coeff_addr, work0, work1), *scaled, _keep_above(dst, src)]
@@ -160,7 +161,7 @@ def tpu_bdc_fp32_selu(
     shape: Dim4,
 ) -> Emitted:
     """dst = 1.0507 * (src where it is above 0, else 1.67326 * (e^src - 1)). 16 instructions."""
-    dst, src, work0, work1 = f32_tensors(shape, dst_addr, src_addr, work0_addr, work1_addr)
+    dst, src, work0, work1 = _separate(shape, dst_addr, src_addr, work0_addr, work1_addr)
     return [
         *_expm1(dst, src, coeff_addr, work0, work1),
         arith(ArithOp.MUL, dst, dst, _SELU_ALPHA),
@@ -195,7 +196,7 @@ def tpu_bdc_fp32_silu(
     shape: Dim4,
 ) -> Emitted:
     """dst = src * sigmoid(src). 16 instructions."""
-    dst, src, work0, work1 = f32_tensors(shape, dst_addr, src_addr, work0_addr, work1_addr)
+    dst, src, work0, work1 = _separate(shape, dst_addr, src_addr, work0_addr, work1_addr)
     return [*_sigmoid(dst, src, coeff_addr, work0, work1), arith(ArithOp.MUL, dst, dst, src)]
 
 
@@ -211,7 +212,7 @@ def tpu_bdc_fp32_swish(
     shape: Dim4,
 ) -> Emitted:
     """dst = src * sigmoid(beta * src). 17 instructions."""
-    dst, src, work0, work1 = f32_tensors(shape, dst_addr, src_addr, work0_addr, work1_addr)
+    dst, src, work0, work1 = _separate(shape, dst_addr, src_addr, work0_addr, work1_addr)
     return [
         arith(ArithOp.MUL, dst, src, c_float(beta)),
         *_sigmoid(dst, dst, coeff_addr, work0, work1),
@@ -275,7 +276,7 @@ def tpu_bdc_fp32_gelu_fast(
     shape: Dim4,
 ) -> Emitted:
     """dst = src * (1 + tanh(sqrt(2 / pi) * (src + 0.044715 * src^3))) / 2. 25 instructions."""
-    dst, src, work0, work1 = f32_tensors(shape, dst_addr, src_addr, work0_addr, work1_addr)
+    dst, src, work0, work1 = _separate(shape, dst_addr, src_addr, work0_addr, work1_addr)
     return [
         arith(ArithOp.MUL, work0, src, _GELU_CUBE),
         arith(ArithOp.MUL, work1, work0, src),
@@ -300,7 +301,7 @@ def tpu_bdc_fp32_mish(
     shape: Dim4,
 ) -> Emitted:
     """dst = src * tanh(ln(1 + e^src)), computed as src - 2 * src / ((1 + e^src)^2 + 1). 21 instructions."""
-    dst, src, work0, work1 = f32_tensors(shape, dst_addr, src_addr, work0_addr, work1_addr)
+    dst, src, work0, work1 = _separate(shape, dst_addr, src_addr, work0_addr, work1_addr)
     return [
         *exp(dst, src, coeff_addr, work0, work1),
         arith(ArithOp.COPY, work0, _MISH_LARGEST),
@@ -429,6 +430,17 @@ def tpu_bdc_fp32_gelu(
 # ---------------------------------------------------------------------------- sequences
 
 
+def _separate(shape: Dim4, *addresses: Address) -> list[LocalTensor]:
+    """f32 tensors, none of which may be another.
+
+    Raises:
+        ArgumentError: two are one.
+    """
+    tensors = f32_tensors(shape, *addresses)
+    distinct(*tensors)
+    return tensors
+
+
 def _keep_above(dst: LocalTensor, src: LocalTensor, limit: Constant | float = 0.0) -> Compare:
     """dst = src where that is above the limit; elsewhere dst stays."""
     return select(CompareOp.SELECT_GREATER, dst, src, limit, src, dst)
@@ -492,6 +504,7 @@ def _log1p_exp(
 def _erf(dst: LocalTensor, src: LocalTensor, exp_coeff: Address, erf_coeff: Address, work: Sequence[LocalTensor]) -> list[Instruction]:
     """dst = sign(src) * (1 - t * e^(series(t) - src^2)) with t = 1 / (1 + |src| / 2), the approximation of "Numerical Recipes"."""
     work0, work1, t = work
+    distinct(dst, src, *work)
     return [
         arith(ArithOp.ABS, dst, src),
         arith(ArithOp.MUL, t, dst, 0.5),
