@@ -45,6 +45,8 @@ def test_floating_point_functions_refuse_integers(dtype: Dtype) -> None:
         k.tpu_bdc_fp_add.instructions(DST, SRC, SRC1, SHAPE, None, None, None, dtype)
     with pytest.raises(ArgumentError, match="dtype"):
         k.tpu_bdc_fp_vc_mul.instructions(DST, SRC, SRC1, 5, 5, 5, 5, dtype)
+    with pytest.raises(ArgumentError, match="dtype"):
+        k.tpu_bdc_fp_floor.instructions(DST, SRC, SHAPE, None, None, dtype)
 
 
 @pytest.mark.parametrize("dtype", [f16, bf16, i32])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tpukernel.api.arguments import LocalIn, LocalOut, Stride
+from tpukernel.api.arguments import FloatDtype, LocalIn, LocalOut, Stride
 from tpukernel.api.function import Emitted, function
 from tpukernel.api.operands import local
 from tpukernel.chips.tensors import Dim4, LocalTensor
@@ -32,20 +32,24 @@ def tpu_bdc_cast(
 
 @function(GROUP, Arith)
 def tpu_bdc_fp_round(
-    dst_addr: LocalOut, src_addr: LocalIn, shape: Dim4, dst_stride: Stride, src_stride: Stride, dtype: Dtype, mode: Rounding
+    dst_addr: LocalOut, src_addr: LocalIn, shape: Dim4, dst_stride: Stride, src_stride: Stride, dtype: FloatDtype, mode: Rounding
 ) -> Emitted:
     """dst = src rounded to an integral value of the same float type."""
     return _cast(local(dst_addr, shape, dtype, dst_stride), local(src_addr, shape, dtype, src_stride), mode)
 
 
 @function(GROUP, Arith)
-def tpu_bdc_fp_floor(dst_addr: LocalOut, src_addr: LocalIn, shape: Dim4, dst_stride: Stride, src_stride: Stride, dtype: Dtype) -> Emitted:
+def tpu_bdc_fp_floor(
+    dst_addr: LocalOut, src_addr: LocalIn, shape: Dim4, dst_stride: Stride, src_stride: Stride, dtype: FloatDtype
+) -> Emitted:
     """dst = the largest integral value that is not above src."""
     return _cast(local(dst_addr, shape, dtype, dst_stride), local(src_addr, shape, dtype, src_stride), Rounding.DOWN)
 
 
 @function(GROUP, Arith)
-def tpu_bdc_fp_ceil(dst_addr: LocalOut, src_addr: LocalIn, shape: Dim4, dst_stride: Stride, src_stride: Stride, dtype: Dtype) -> Emitted:
+def tpu_bdc_fp_ceil(
+    dst_addr: LocalOut, src_addr: LocalIn, shape: Dim4, dst_stride: Stride, src_stride: Stride, dtype: FloatDtype
+) -> Emitted:
     """dst = the smallest integral value that is not below src."""
     return _cast(local(dst_addr, shape, dtype, dst_stride), local(src_addr, shape, dtype, src_stride), Rounding.UP)
 
