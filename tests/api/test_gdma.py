@@ -1,4 +1,4 @@
-"""DMA functions, gathers and scatters: addresses of indices, layouts without strides, and what they refuse.
+"""DMA functions, gathers, scatters and quantization: addresses of indices, layouts without strides, and what they refuse.
 
 Every function against the recorded and the official bytes: `test_golden.py` and `tests/vendor/test_api.py`.
 """
@@ -46,7 +46,7 @@ from tpukernel.chips.errors import ShapeError
 from tpukernel.chips.tensors import Constant, Dim4, LocalTensor, SystemTensor
 from tpukernel.dtypes import f16, f32, i8, u8, u32
 from tpukernel.errors import TpuError
-from tpukernel.isa import DmaGather, DmaScatter, DmaTensor
+from tpukernel.isa import DmaGather, DmaScatter, DmaTensor, Rounding
 from tpukernel.isa.errors import SystemRangeError
 
 DDR, LOCAL, LANE = BM1684X.regions["ddr"].base, BM1684X.regions["lmem"].base, BM1684X.lane_bytes
@@ -156,6 +156,47 @@ def test_scatter_to_system_memory_of_one_channel_for_all(param: int, index: int,
 
 
 # ---------------------------------------------------------------------------- what cannot be
+
+
+@pytest.mark.parametrize("name", [name for name in gdma_copy.__all__ if "cw_trans" in name or "bcast" in name])
+@pytest.mark.parametrize("operand", ["dst", "src"])
+def test_transposes_of_c_and_w_and_broadcasts_have_w_stride_1(name: str, operand: str) -> None:
+    random = Random(name)
+    params = draw(name, random) | {"dst_stride": None, "src_stride": None} | {f"{operand}_stride": (64, 64, 64, 2)}
+    with pytest.raises(ArgumentError, match=f"the w stride of {operand} is 2, but it has to be 1"):
+        instructions(name, params)
+
+
+@pytest.mark.parametrize(
+    ("strides", "message"),
+    [
+        (((20, 20, 5, 2), None, None), "the w stride of output is 2"),
+        ((None, (20, 20, 5, 0), None), "the w stride of param is 0"),
+        ((None, None, (4, 8, 2, 1)), "the h stride of index is 2"),
+        ((None, None, (4, 3, 1, 1)), "the c stride of index is 3, but it has 4 rows"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_lines_and_their_index_have_unit_strides(strides: tuple[Dim4 | None, Dim4 | None, Dim4 | None], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        tpu_gdma_h_gather_S2L.instructions(0, DDR, DDR + 4096, False, 0, (1, 3, 4, 5), 7, *strides, f32)
+    with pytest.raises(ArgumentError, match=message):
+        tpu_gdma_h_scatter_L2S.instructions(DDR, 0, DDR + 4096, False, (1, 3, 7, 5), 4, *strides, f32)
+
+
+@pytest.mark.parametrize("name", [name for name in scatter_gather.__all__ if "batch" not in name and "4bank" not in name])
+def test_an_index_for_all_channels_starts_in_lane_0(name: str) -> None:
+    with pytest.raises(ArgumentError, match="index_addr is 0x40000, which is not in lane 0"):
+        instructions(name, draw(name, Random(name)) | {"index_addr": LANE})
+
+
+@pytest.mark.parametrize("name", [name for name in quantization.__all__ if "fp32" in name])
+@pytest.mark.parametrize("mode", [Rounding.HALF_UP, Rounding.HALF_DOWN])
+def test_conversions_to_floats_do_not_round_half_up_or_down(name: str, mode: Rounding) -> None:
+    params = draw(name, Random(name))
+    parameter = "src_rounding_mode" if "src_rounding_mode" in params else "rounding_mode"
+    with pytest.raises(ArgumentError, match=f"{parameter} is {mode.name}"):
+        instructions(name, params | {parameter: int(mode)})
 
 
 @pytest.mark.parametrize("sizes", [(0, 4, 4), (4, 0, 4), (4, 4, 0), (4, 4, -1)])

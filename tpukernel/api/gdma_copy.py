@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from tpukernel.api.arguments import LocalIn, LocalOut, ScalarArg, Stride, SystemIn, SystemOut, Uint
 from tpukernel.api.function import Emitted, function
-from tpukernel.api.gdma_operands import Memory, alike, explicit, filling, in_lane_0, system
+from tpukernel.api.gdma_operands import Memory, alike, explicit, filling, in_lane_0, need_unit_stride, system
 from tpukernel.api.operands import local
 from tpukernel.chips.bm1684x import BM1684X
 from tpukernel.chips.tensors import Dim4, Layout
@@ -219,6 +219,7 @@ def _cw_swapped(shape: Dim4) -> Dim4:
 
 
 def _cw_trans(dst: Memory, src: Memory) -> Emitted:
+    need_unit_stride("w", dst=dst, src=src)
     dst, src = alike(dst, src)
     return (DmaCwTranspose(dst=dst, src=src),)
 
@@ -232,7 +233,7 @@ def tpu_gdma_channel_bcast_S2L(
 ) -> Emitted:
     """dst[n, c] = src[n, 0] in c lanes from the start lane on, at most up to the last one.
 
-    src is (n, 1, h, w). The strides of c and w do not count.
+    src is (n, 1, h, w). The w strides are 1, and the c strides do not count.
     """
     return _channel_bcast(local(dst_addr, shape, dtype, dst_stride), system(src_addr, _one_channel(shape), dtype, src_stride))
 
@@ -243,7 +244,7 @@ def tpu_gdma_channel_bcast_L2L(
 ) -> Emitted:
     """dst[n, c] = src[n, 0] in c lanes from the start lane on, at most up to the last one.
 
-    src is (n, 1, h, w). The strides of c and w do not count.
+    src is (n, 1, h, w). The w strides are 1, and the c strides do not count.
     """
     return _channel_bcast(local(dst_addr, shape, dtype, dst_stride), local(src_addr, _one_channel(shape), dtype, src_stride))
 
@@ -254,6 +255,7 @@ def _one_channel(shape: Dim4) -> Dim4:
 
 
 def _channel_bcast(dst: Memory, src: Memory) -> Emitted:
+    need_unit_stride("w", dst=dst, src=src)
     dst, src = (_without_c_and_w(tensor) for tensor in alike(dst, src))
     return (DmaTensor(op=DmaTensorOp.BROADCAST, dst=dst, src=src),)
 

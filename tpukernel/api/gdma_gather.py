@@ -1,7 +1,7 @@
 """TPUKernel functions of the GDMA engine: lines chosen by an index, elements chosen by a mask, positions of elements that are not 0.
 
 Every function emits one instruction. An index or mask is in local memory if a flag says so: its address is then a local address, or, as C
-code has it, the system address of local memory.
+code has it, the system address of local memory. The w strides of lines and the h stride of their index are 1.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tpukernel.api.arguments import (
     SystemOut,
     Uint,
 )
-from tpukernel.api.errors import StaticStreamError
+from tpukernel.api.errors import ArgumentError, StaticStreamError
 from tpukernel.api.function import Emitted, function, host_function
-from tpukernel.api.gdma_operands import Memory, alike, anywhere, filling, system
+from tpukernel.api.gdma_operands import Memory, alike, anywhere, filling, need_unit_stride, system
 from tpukernel.api.operands import local, need_one
 from tpukernel.chips.tensors import Constant, Dim4, SystemTensor
 from tpukernel.dtypes import Dtype, u32
@@ -148,10 +148,15 @@ def _lines(shape: Dim4, rows: int) -> Dim4:
 
 def _index(address: Address, in_lanes: bool, shape: Dim4, rows: int, stride: Dim4 | None) -> Memory:
     need_one("n", shape)
-    return anywhere("index_addr", address, in_lanes, (1, shape[1], rows, 1), u32, stride)
+    index = anywhere("index_addr", address, in_lanes, (1, shape[1], rows, 1), u32, stride)
+    need_unit_stride("h", index=index)
+    if stride is not None and 0 < stride[1] < rows:
+        raise ArgumentError(f"the c stride of index is {stride[1]}, but it has {rows} rows", help="give 0 for one channel, or as many")
+    return index
 
 
 def _gather(output: Memory, param: Memory, index: Memory, fill: Constant) -> Emitted:
+    need_unit_stride("w", output=output, param=param)
     output, param, index = alike(output, param, index)
     return (DmaGather(dst=output, src=param, index=index, fill=fill),)
 
@@ -257,6 +262,7 @@ def _channels(tensor: Memory, c: int) -> Memory:
 
 
 def _scatter(output: Memory, param: Memory, index: Memory) -> Emitted:
+    need_unit_stride("w", output=output, param=param)
     return (DmaScatter(dst=output, src=param, index=index),)
 
 

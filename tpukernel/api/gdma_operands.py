@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from tpukernel.api.arguments import Address, Scalar
 from tpukernel.api.errors import ArgumentError
@@ -12,7 +13,7 @@ from tpukernel.chips.layout import aligned_strides, strides_of
 from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor, SystemTensor
 from tpukernel.dtypes import Dtype
 
-__all__ = ["Memory", "alike", "anywhere", "explicit", "filling", "in_lane_0", "system"]
+__all__ = ["Memory", "alike", "anywhere", "explicit", "filling", "in_lane_0", "need_unit_stride", "system"]
 
 Memory = LocalTensor | SystemTensor
 _LOCAL = BM1684X.regions["lmem"].base
@@ -61,6 +62,18 @@ def explicit(tensor: Memory) -> Memory:
 def alike(*tensors: Memory) -> tuple[Memory, ...]:
     """All tensors with strides if one of them has strides, else as they are: a command holds strides of all its operands or of none."""
     return tuple(explicit(tensor) for tensor in tensors) if any(tensor.strides is not None for tensor in tensors) else tensors
+
+
+def need_unit_stride(dimension: Literal["h", "w"], **tensors: Memory) -> None:
+    """Check strides that the command does not hold.
+
+    Raises:
+        ArgumentError: the stride of a tensor is given, and not as 1. (The official library stops with an assertion, also where the tensor
+            has one element in that dimension.)
+    """
+    for name, tensor in tensors.items():
+        if tensor.strides is not None and (stride := tensor.strides["nchw".index(dimension)]) != 1:
+            raise ArgumentError(f"the {dimension} stride of {name} is {stride}, but it has to be 1", help="copy the tensor first")
 
 
 def filling(value: Scalar, dtype: Dtype) -> Constant:

@@ -7,6 +7,7 @@ result saturates. Every function emits one instruction.
 from __future__ import annotations
 
 from tpukernel.api.arguments import S8, Address, Int, LocalIn, LocalOut, Scalar, ScalarArg
+from tpukernel.api.errors import ArgumentError
 from tpukernel.api.function import Emitted, function
 from tpukernel.api.operands import constant, local
 from tpukernel.chips.tensors import Constant, Dim4, LocalTensor
@@ -83,9 +84,9 @@ def tpu_bdc_fp32_requant(
 ) -> Emitted:
     """dst = saturate(round(f32(src) * scale + offset)).
 
-    src_rounding_mode is that of the conversion of src to f32. 32-bit src is read as signed. dst_rounding_mode may not be HALF_UP or
-    HALF_DOWN.
+    src_rounding_mode is that of the conversion of src to f32. 32-bit src is read as signed. No mode may be HALF_UP or HALF_DOWN.
     """
+    _no_half_up_or_down("src_rounding_mode", src_rounding_mode)
     return (
         Quant(
             op=QuantOp.REQUANT_FP,
@@ -113,8 +114,9 @@ def tpu_bdc_fp32_pc_requant(
     """dst = saturate(round(f32(src) * scale[c] + offset[c])).
 
     The table at quant_addr is (1, c, 1, 2) of f32: scale, offset. src_rounding_mode is that of the conversion of src to f32. 32-bit src is
-    read as signed. dst_rounding_mode may not be HALF_UP or HALF_DOWN.
+    read as signed. No mode may be HALF_UP or HALF_DOWN.
     """
+    _no_half_up_or_down("src_rounding_mode", src_rounding_mode)
     return (
         Quant(
             op=QuantOp.REQUANT_FP,
@@ -173,7 +175,11 @@ def tpu_bdc_int_pc_dequant(
 def tpu_bdc_fp32_dequant(
     dst_addr: LocalOut, src_addr: LocalIn, shape: Dim4, offset: ScalarArg, scale: float, src_dtype: Dtype, rounding_mode: Rounding
 ) -> Emitted:
-    """dst = f32(src - offset) * scale, in f32. offset has 16 bits, signed as src_dtype is."""
+    """dst = f32(src - offset) * scale, in f32. offset has 16 bits, signed as src_dtype is.
+
+    rounding_mode may not be HALF_UP or HALF_DOWN.
+    """
+    _no_half_up_or_down("rounding_mode", rounding_mode)
     dst, src, zero = local(dst_addr, shape, f32), local(src_addr, shape, src_dtype), _zero_point(offset, src_dtype)
     return (Quant(op=QuantOp.DEQUANT_FP, dst=dst, src=src, scale=constant(scale, f32), offset=zero, rounding=rounding_mode),)
 
@@ -184,13 +190,20 @@ def tpu_bdc_fp32_pc_dequant(
 ) -> Emitted:
     """dst = f32(src - offset[c]) * scale[c], in f32.
 
-    The table at quant_addr is (1, c, 1, 2): offset as i32, scale as the bits of an f32.
+    The table at quant_addr is (1, c, 1, 2): offset as i32, scale as the bits of an f32. rounding_mode may not be HALF_UP or HALF_DOWN.
     """
+    _no_half_up_or_down("rounding_mode", rounding_mode)
     dst, src = local(dst_addr, shape, f32), local(src_addr, shape, src_dtype)
     return (Quant(op=QuantOp.DEQUANT_FP, dst=dst, src=src, table=_table(quant_addr, shape, 2, i32), rounding=rounding_mode),)
 
 
 # ---------------------------------------------------------------------------- operands
+
+
+def _no_half_up_or_down(name: str, mode: Rounding) -> None:
+    """The official library stops with an assertion where 32-bit floats are rounded so; its C model computes it."""
+    if mode in (Rounding.HALF_UP, Rounding.HALF_DOWN):
+        raise ArgumentError(f"{name} is {mode.name}, which conversions to f32 do not have", help="round half to even, or half away")
 
 
 def _signed_if_wide(address: Address, shape: Dim4, dtype: Dtype) -> LocalTensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tpukernel.api.arguments import Address, Int, LocalIn, LocalInOut, LocalOut, Scalar, ScalarArg
+from tpukernel.api.errors import ArgumentError
 from tpukernel.api.function import Emitted, function
 from tpukernel.api.operands import constant, local, need_one
 from tpukernel.chips.bm1684x import BM1684X
@@ -66,7 +67,8 @@ def tpu_bdc_w_gather(
 ) -> Emitted:
     """output[n, c, 0, i] = param[n, c, 0, index[i]].
 
-    shape is that of output: (n, c, 1, w); param is (n, c, 1, param_w). index is (1, w, 1, 1), compact: its elements lie over the lanes.
+    shape is that of output: (n, c, 1, w); param is (n, c, 1, param_w). index is (1, w, 1, 1), compact, over
+    the lanes from lane 0 on.
     """
     return _w_gather(output_addr, param_addr, index_addr, shape, param_w, dtype, index_dtype, _Invalid())
 
@@ -106,7 +108,7 @@ def tpu_bdc_w_scatter(
     """output[n, c, 0, index[i]] = param[n, c, 0, i], in the order of i; other elements stay as they are.
 
     shape is that of output: (n, c, 1, w); param is (n, c, 1, param_w). index is (1, param_w, 1, 1), compact: its elements lie over the
-    lanes.
+    lanes, from lane 0 on.
     """
     need_one("h", shape)
     n, c, _, _ = shape
@@ -120,7 +122,7 @@ def tpu_bdc_hw_gather(
 ) -> Emitted:
     """output[n, c, i] = param[n, c, index[i, 1], index[i, 0]], where i counts the h * w elements of output.
 
-    shape is that of output; param is (n, c, param_h, param_w). index is (1, h * w, 1, 2) of u16, compact: column, then row.
+    shape is that of output; param is (n, c, param_h, param_w). index is (1, h * w, 1, 2) of u16, compact, from lane 0 on: column, then row.
     """
     return _hw_gather(output_addr, param_addr, index_addr, shape, param_h, param_w, dtype, _Invalid())
 
@@ -158,7 +160,8 @@ def tpu_bdc_hw_scatter(
 ) -> Emitted:
     """output[n, c, index[i, 1], index[i, 0]] = param[n, c, i], where i counts the param_h * param_w elements of param, in the order of i.
 
-    shape is that of output. index is (1, param_h * param_w, 1, 2) of u16, compact: column, then row. Other elements stay as they are.
+    shape is that of output. index is (1, param_h * param_w, 1, 2) of u16, compact, from lane 0 on: column, then row. Other
+    elements stay as they are.
     """
     n, c, _, _ = shape
     dst, src = local(output_addr, shape, dtype), local(param_addr, (n, c, 1, param_h * param_w), dtype)
@@ -170,6 +173,8 @@ def _pairs(address: Address, count: int) -> LocalTensor:
 
 
 def _by_one_index(op: GatherOp, dst: LocalTensor, src: LocalTensor, index: LocalTensor, invalid: _Invalid = _Invalid()) -> Emitted:
+    if index.address >= BM1684X.lane_bytes:
+        raise ArgumentError(f"index_addr is {index.address:#x}, which is not in lane 0", help="an index for all channels starts there")
     return (Gather(op=op, dst=dst, src=src, index=index, skip_invalid=invalid.skip, fill=invalid.fill),)
 
 
