@@ -22,7 +22,8 @@ class Tolerance:
     """When elements count as equal. What is given has to hold; if nothing is, the bits have to be the same.
 
     Attributes:
-        atol, rtol: `abs(found - wanted) <= atol + rtol * abs(wanted)` for each element, as in numpy. Two NaN are equal, and equal infinities.
+        atol, rtol: `abs(found - wanted) <= atol + rtol * abs(wanted)` for each element, as in numpy. Two NaN are equal, and equal
+            infinities.
         cosine: smallest cosine similarity of the arrays as vectors, 1 for equal directions.
 
     Raises:
