@@ -7,6 +7,9 @@
 | `scalar_t` | an int or a float, converted to the data type of the call without loss of an integer; `Bits` or a `Constant` for given bits |
 | `variable_t` | `Variable.tensor(address)`, `Variable.vector(address)`, `Variable.scalar(value)` |
 | `data_type_t`, `rounding_mode_t` | `Dtype` or its name, `Rounding` |
+| `dim5`, `range_t` | tuples: (n, c, d, h, w), `Range` |
+| `void *` | memory of the host: an array, bytearray or memoryview without gaps; to read from also bytes |
+| `void *node` | an `IdNode` |
 """
 
 from __future__ import annotations
@@ -16,10 +19,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, NamedTuple, SupportsIndex, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tpukernel.api.errors import ArgumentError
 from tpukernel.chips.tensors import Constant, Dim4
 from tpukernel.dtypes import Dtype, DtypeNameError, bf16, dtype_of, f16, f32, i8, i16, i32, u8, u16, u32
-from tpukernel.isa import Rounding
+from tpukernel.isa import IdNode, Rounding
 
 __all__ = [
     "Address",
@@ -27,28 +33,39 @@ __all__ = [
     "AddressOut",
     "Bits",
     "Dim2",
+    "Dim5",
     "Direction",
     "F32Dtype",
     "FloatDtype",
+    "HostBytes",
+    "HostMemory",
     "Int",
     "Int8Dtype",
     "IntDtype",
     "Kind",
+    "KernelFunction",
+    "KernelName",
+    "LocalAddress",
     "LocalIn",
     "LocalInOut",
     "LocalOut",
     "LocalUnused",
     "LocalWork",
+    "NodeIn",
     "Padding",
+    "Range",
+    "Ranges",
     "S8",
     "Scalar",
     "ScalarArg",
+    "SortDtype",
     "StaticIn",
     "Stride",
     "SystemIn",
     "SystemInOut",
     "SystemOut",
     "U8",
+    "U64",
     "Uint",
     "UnsignedDtype",
     "Variable",
@@ -74,6 +91,23 @@ class Padding(NamedTuple):
     bottom: int
     left: int
     right: int
+
+
+Dim5 = tuple[int, int, int, int, int]
+"""A shape (n, c, d, h, w)."""
+
+
+class Range(NamedTuple):
+    """A `range_t`: from `start` to `end`, both included."""
+
+    start: int
+    end: int
+
+
+Ranges = Sequence[Range]
+HostMemory = bytearray | memoryview | NDArray[np.generic]
+"""Memory of the host that can be written."""
+HostBytes = bytes | HostMemory
 
 
 @dataclass(frozen=True)
@@ -135,6 +169,8 @@ LocalInOut = Annotated[Address, Kind("local", "inout")]
 LocalWork = Annotated[Address, Kind("local", "work")]
 LocalUnused = Annotated[Address, Kind("local")]
 """A local address that the function has, but does not use."""
+LocalAddress = Annotated[Address, Kind("local")]
+"""A local address that is only calculated with."""
 StaticIn = Annotated[Address, Kind("static", "in")]
 SystemIn = Annotated[Address, Kind("system", "in")]
 SystemOut = Annotated[Address, Kind("system", "out")]
@@ -147,6 +183,7 @@ Int = Annotated[int, Kind("int")]
 Uint = Annotated[int, Kind("uint")]
 U8 = Annotated[int, Kind("u8")]
 S8 = Annotated[int, Kind("s8")]
+U64 = Annotated[int, Kind("u64")]
 ScalarArg = Annotated[Scalar, Kind("scalar")]
 VariableIn = Annotated[Variable, Kind("variable", "in")]
 FloatDtype = Annotated[Dtype, Kind("dtype", dtypes=(f32, f16, bf16))]
@@ -154,6 +191,10 @@ IntDtype = Annotated[Dtype, Kind("dtype", dtypes=(i8, u8, i16, u16, i32, u32))]
 UnsignedDtype = Annotated[Dtype, Kind("dtype", dtypes=(u8, u16, u32))]
 Int8Dtype = Annotated[Dtype, Kind("dtype", dtypes=(i8, u8))]
 F32Dtype = Annotated[Dtype, Kind("dtype", dtypes=(f32,))]
+SortDtype = Annotated[Dtype, Kind("dtype", dtypes=(f32, i32, u32))]
+NodeIn = Annotated[IdNode, Kind("node")]
+KernelName = Annotated[str, Kind("name")]
+KernelFunction = Annotated[Callable[..., object], Kind("function")]
 
 
 # ---------------------------------------------------------------------------- checks
@@ -228,6 +269,48 @@ def _variable(value: object) -> Variable:
     return value
 
 
+def _range(value: object) -> Range:
+    return Range(*_dims(value, "start end"))
+
+
+def _ranges(value: object) -> Ranges:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ValueError("a list of Range(start, end) is needed")
+    return [_range(each) for each in cast("Sequence[object]", value)]
+
+
+def _host(value: object, *, write: bool) -> memoryview:
+    view: memoryview | None = None
+    if isinstance(value, np.ndarray):
+        array = cast("NDArray[np.generic]", value)
+        view = array.reshape(-1).view(np.uint8).data if array.flags.c_contiguous else None
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        view = memoryview(value)
+    if view is None or not view.c_contiguous:
+        raise ValueError("an array, bytearray or memoryview without gaps is needed")
+    if write and view.readonly:
+        raise ValueError("memory that can be written is needed")
+    return view.cast("B")
+
+
+def _node(value: object) -> IdNode:
+    if not isinstance(value, IdNode):
+        raise ValueError("an IdNode is needed, for example from tpu_get_id_node()")
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a name is needed")
+    return value
+
+
+def _function(value: object) -> Callable[..., object]:
+    if not callable(value):
+        raise ValueError("a function is needed")
+    return value
+
+
 CHECKS: Final[dict[str, Callable[[object], object]]] = {
     "local": _integer(0, (1 << 32) - 1),
     "static": _integer(0, (1 << 32) - 1),
@@ -247,6 +330,15 @@ CHECKS: Final[dict[str, Callable[[object], object]]] = {
     "scalar": _scalar,
     "float": _float,
     "variable": _variable,
+    "u64": _integer(0, (1 << 64) - 1),
+    "dim5": lambda value: _dims(value, "n c d h w"),
+    "range": _range,
+    "ranges": _ranges,
+    "host in": lambda value: _host(value, write=False),
+    "host out": lambda value: _host(value, write=True),
+    "node": _node,
+    "name": _name,
+    "function": _function,
 }
 """By the name of a kind: the value that the function works with.
 
@@ -263,6 +355,11 @@ _OF_TYPE: Final[dict[object, Kind]] = {
     bool: Kind("bool"),
     int: Kind("int"),
     float: Kind("float"),
+    Dim5: Kind("dim5"),
+    Range: Kind("range"),
+    Ranges: Kind("ranges"),
+    HostBytes: Kind("host in", "in"),
+    HostMemory: Kind("host out", "out"),
 }
 
 
