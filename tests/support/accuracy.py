@@ -317,9 +317,9 @@ def failure_rows(case: Case) -> Iterator[list[str]]:
 
 def in_place_rows(cases: Sequence[Case]) -> Iterator[list[str]]:
     """The rows of the table of results over operands."""
-    for outcome, group in groupby(sorted(cases, key=in_place), in_place):
-        names = dict.fromkeys(case.function.removeprefix("tpu_bdc_") for case in group)
-        yield [outcome, ", ".join(f"`{name}`" for name in names)]
+    found = sorted((in_place(case), case.function.removeprefix("tpu_bdc_")) for case in cases)
+    for outcome, group in groupby(found, lambda each: each[0]):
+        yield [outcome, ", ".join(f"`{name}`" for name in dict.fromkeys(name for _, name in group))]
 
 
 INTRODUCTION = """# How exact the TPUKernel functions are
