@@ -28,7 +28,7 @@ def advice(timeline: Timeline) -> list[str]:
         for loss, (cycles, count) in figures.losses.items()
         if cycles >= _SMALL_SHARE * busy
     ]
-    if figures.overlap < _HIDDEN and min(figures.busy.values()) >= _IDLE_SHARE * figures.cycles:
+    if figures.overlap < _HIDDEN and min(figures.busy.values()) > _IDLE_SHARE * figures.cycles:
         lines.append(_overlap(figures))
     if figures.unmodelled:
         lines.append(

@@ -16,7 +16,7 @@ from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.matmul import MatMul
 from tpukernel.isa.matmul2 import MatMul2
 
-__all__ = ["cost_of"]
+__all__ = ["checked_table", "cost_of"]
 
 
 def cost_of(instruction: Instruction, chip: Chip | str = "BM1684X", mode: Mode = "peer") -> Cost:
@@ -33,11 +33,20 @@ def cost_of(instruction: Instruction, chip: Chip | str = "BM1684X", mode: Mode =
         CostModeError: there is no such mode.
     """
     chip = chip_of(chip)
-    table = cost_table(chip)
-    if mode not in get_args(Mode):
-        raise CostModeError(f"the cost model has no mode {mode!r}", help=f"use one of {', '.join(get_args(Mode))}")
+    table = checked_table(chip, mode)
     start = _start_cycles(instruction, table) if mode == "hw" else 0
     return _tiu_cost(instruction, chip, table, start) if instruction.engine == "tiu" else _dma_cost(instruction, chip, table, start)
+
+
+def checked_table(chip: Chip, mode: Mode) -> CostTable:
+    """The figures of the chip, once it is sure that there is such a mode.
+
+    Raises:
+        NoCostTableError, CostModeError: as `cost_of`.
+    """
+    if mode not in get_args(Mode):
+        raise CostModeError(f"the cost model has no mode {mode!r}", help=f"use one of {', '.join(get_args(Mode))}")
+    return cost_table(chip)
 
 
 def _start_cycles(instruction: Instruction, table: CostTable) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tpukernel.chips.chip import Chip, Engine
 from tpukernel.cost.constants import CostTable, cost_table
 from tpukernel.cost.figures import Figures
-from tpukernel.cost.model import cost_of
+from tpukernel.cost.model import checked_table, cost_of
 from tpukernel.cost.result import Cost, Mode, Traffic
 from tpukernel.isa.instruction import Instruction
 
@@ -136,6 +136,7 @@ def timeline(program: Program, *, mode: Mode = "peer", compulsory: Traffic | Non
         NoCostTableError, UnknownCostError, CostModeError: as `cost_of`.
         DependencyError, DeadlockError: the engines cannot work the commands off.
     """
+    checked_table(program.chip, mode)  # also of a program without commands
     entries: list[Entry] = []
     begin = 0
     for number, group in enumerate(program.groups):
