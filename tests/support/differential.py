@@ -31,7 +31,7 @@ from tpukernel.isa.instruction import Instruction
 from tpukernel.sim.interpreter import execute
 from tpukernel.sim.memory import Array, Memory
 
-__all__ = ["CHIP", "SHAPES", "Arena", "Case", "compare", "hard_values"]
+__all__ = ["CASES", "CHIP", "SHAPES", "Arena", "Case", "compare", "hard_values", "windows"]
 
 CHIP = BM1684X
 MARGIN = 128
@@ -89,7 +89,7 @@ class _Run:
         given = [each.numbered(number, 0) for number, each in enumerate((case.instruction, *case.following), start=1)]
         self.instructions = [decode(CHIP, each.engine, _bytes_of(each))[0] for each in given]
         self.memory = memory
-        self.windows = list(_windows(self.memory, self.instructions))
+        self.windows = list(windows(self.memory, self.instructions))
         for space, offset, size in self.windows:
             self.memory.range(space, offset, size)[:] = rng.integers(0, 256, size, np.uint8)
         for instruction in reversed(self.instructions):
@@ -162,7 +162,7 @@ def _is_static(address: int) -> bool:
     return address in CHIP.regions["static"]
 
 
-def _windows(memory: Memory, instructions: Sequence[Instruction]) -> Iterator[Window]:
+def windows(memory: Memory, instructions: Sequence[Instruction]) -> Iterator[Window]:
     """The stretches of memory around the operands."""
     low, high = CHIP.lane_bytes, 0
     spans: dict[str, list[tuple[int, int]]] = {}

@@ -112,8 +112,13 @@ class Memory:
             part[:] = data[done : done + part.size]
             done += part.size
 
-    def _parts(self, space: str, offset: int, size: int) -> list[Bytes]:
-        """Views of these bytes, of local memory one for each lane."""
+    def check_range(self, space: str, offset: int, size: int) -> None:
+        """Raise if there are not that many bytes from there on.
+
+        Raises:
+            MemorySpaceError: no such memory.
+            MemoryRangeError: not all of these bytes exist.
+        """
         if space not in self.sizes:
             raise MemorySpaceError(f"{self.chip} has no memory {space!r}", help=f"use one of {', '.join(self.sizes)}")
         if offset < 0 or size < 0 or offset + size > self.sizes[space]:
@@ -121,6 +126,10 @@ class Memory:
                 f"{space} has {self.sizes[space]} bytes; bytes {offset} to {offset + size} are not all inside",
                 help="make the machine with more ddr_bytes" if space == "ddr" and offset >= 0 else None,
             )
+
+    def _parts(self, space: str, offset: int, size: int) -> list[Bytes]:
+        """Views of these bytes, of local memory one for each lane."""
+        self.check_range(space, offset, size)
         memory = self.spaces[space]
         if space != "lmem":
             return [memory[offset : offset + size]]

@@ -13,7 +13,7 @@ from tpukernel.isa.dma_matrix import DmaMatrix, DmaMatrixOp
 from tpukernel.sim.interpreter.moves import bits_of, put, put_in_lanes
 from tpukernel.sim.memory import Memory
 
-__all__ = ["execute"]
+__all__ = ["column_parts", "execute"]
 
 
 def execute(instruction: DmaMatrix, memory: Memory) -> None:
@@ -23,15 +23,17 @@ def execute(instruction: DmaMatrix, memory: Memory) -> None:
     if isinstance(dst, LocalTensor):
         matrix = bits_of(memory.load(src))[0, 0]
         matrix = matrix.T if transposes else matrix
-        for columns, part in _parts(memory.chip, dst, matrix.shape[1]):
+        for columns, part in column_parts(memory.chip, dst, matrix.shape[1]):
             put_in_lanes(memory, part, np.ascontiguousarray(matrix[:, columns]).reshape(part.shape), instruction.lane_mask)
     elif isinstance(src, LocalTensor):
         cols = dst.shape[2 if transposes else 3]
-        matrix = np.concatenate([bits_of(memory.load(part)).reshape(part.shape[0], -1) for _, part in _parts(memory.chip, src, cols)], 1)
+        matrix = np.concatenate(
+            [bits_of(memory.load(part)).reshape(part.shape[0], -1) for _, part in column_parts(memory.chip, src, cols)], 1
+        )
         put(memory, dst, np.ascontiguousarray(matrix.T if transposes else matrix)[None, None])
 
 
-def _parts(chip: Chip, tensor: LocalTensor, cols: int) -> Iterator[tuple[slice, LocalTensor]]:
+def column_parts(chip: Chip, tensor: LocalTensor, cols: int) -> Iterator[tuple[slice, LocalTensor]]:
     """The channels that are full, and the part of the last one that holds columns; each with its columns."""
     n, _, _, w = tensor.shape
     strides = strides_of(chip, tensor)

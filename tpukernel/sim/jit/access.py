@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tpukernel.chips.placement import Axis, Placement
@@ -9,7 +10,7 @@ from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
 from tpukernel.sim.jit.kernel import ARGUMENTS, SCRATCH
 from tpukernel.sim.memory import Memory
 
-__all__ = ["Place", "conflicts", "place_of", "same_elements"]
+__all__ = ["Place", "conflicts", "place_of", "places_of", "same_elements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,19 @@ class Place:
         host: places of the elements in the computer.
         bits: of a constant, its bits.
         lane_stride: in local memory, bytes from one lane to the next in the computer; else 0.
+        extent: bytes that are read from the start of each element on, if that is more than the element.
     """
 
     space: str
     host: Placement
     bits: int = 0
     lane_stride: int = 0
+    extent: int = 0
+
+    @property
+    def end(self) -> int:
+        """First byte behind the last element."""
+        return self.host.end + max(0, self.extent - self.host.itemsize)
 
     @classmethod
     def constant(cls, constant: Constant) -> Place:
@@ -53,11 +61,18 @@ def place_of(memory: Memory, operand: LocalTensor | SystemTensor | Constant) -> 
     return None if host is None else Place(space, host, lane_stride=memory.lane_stride if space == "lmem" else 0)
 
 
+def places_of(memory: Memory, operands: Iterable[LocalTensor | SystemTensor | Constant]) -> list[Place] | None:
+    """Where operands lie; None if one of them has no place (see `place_of`)."""
+    found = [place_of(memory, operand) for operand in operands]
+    known = [place for place in found if place is not None]
+    return known if len(known) == len(found) else None
+
+
 def conflicts(one: Place, other: Place) -> bool:
     """False when it is plain that they have no byte in common."""
     if one.space != other.space or one.space == ARGUMENTS:
         return False
-    if one.host.end <= other.host.base or other.host.end <= one.host.base:
+    if one.end <= other.host.base or other.end <= one.host.base:
         return False
     if not one.lane_stride:
         return True
@@ -82,7 +97,7 @@ def _box(place: Place) -> tuple[Range, Range]:
     """A box around the elements: lanes, and bytes inside a lane. Whole lanes of a stride lead to other lanes, the rest stays."""
     stride, placement = place.lane_stride, place.host
     low_lane, low_byte = divmod(placement.base, stride)
-    high_lane, high_byte = low_lane + 1, low_byte + placement.itemsize
+    high_lane, high_byte = low_lane + 1, low_byte + max(placement.itemsize, place.extent)
     for axis in placement.axes:
         lanes = _extent(replace(axis, outer=axis.outer // stride, inner=axis.inner // stride))
         bytes_ = _extent(replace(axis, outer=axis.outer % stride, inner=axis.inner % stride))

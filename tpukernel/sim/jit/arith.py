@@ -8,7 +8,7 @@ from tpukernel.chips.tensors import Constant, LocalTensor
 from tpukernel.isa.arith import Arith, ArithOp
 from tpukernel.isa.arith_op import SELECTS, SHIFTABLE
 from tpukernel.isa.rounding import Rounding
-from tpukernel.sim.jit.access import Place, place_of
+from tpukernel.sim.jit.access import Place, places_of
 from tpukernel.sim.jit.elementwise import Request, operation
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.nest_kernel import nest_calls
@@ -32,13 +32,12 @@ def lower(instruction: Arith, memory: Memory) -> list[Call] | None:
         shift=shift,
         shifts=instruction.src2.bits if op is ArithOp.MAC and isinstance(instruction.src2, Constant) else 0,
     )
-    result, places = place_of(memory, dst), [place_of(memory, source) for source in sources]
-    known = [place for place in places if place is not None]
-    if result is None or len(known) < len(places):
+    places = places_of(memory, [dst, *sources])
+    if places is None:
         return None
     if op is ArithOp.COPY_MB:
-        known = [_first_n(known[0])]
-    return nest_calls(operation(request), [result], known)
+        places[1] = _first_n(places[1])
+    return nest_calls(operation(request), places[:1], places[1:])
 
 
 def _sources(instruction: Arith) -> tuple[list[LocalTensor | Constant], str]:

@@ -120,7 +120,7 @@ def _key(text: str, target: Target) -> str:
     import llvmlite.binding as llvm
 
     version = cast("tuple[int, ...]", llvm.llvm_version_info)
-    return hashlib.sha256("\0".join((text, repr(version), target.triple, target.cpu, target.features)).encode()).hexdigest()  # noqa: FLY002
+    return hashlib.sha256("\0".join((text, repr(version), target.triple, target.cpu, target.features)).encode()).hexdigest()
 
 
 @dataclass

@@ -16,7 +16,7 @@ from math import prod
 
 from tpukernel.chips.placement import Axis, Placement
 
-__all__ = ["DIMS", "Nest", "is_injective", "nests"]
+__all__ = ["DIMS", "MAX_NESTS", "Nest", "is_injective", "nests"]
 
 DIMS = 5
 """Loops of a nest, the innermost one included."""

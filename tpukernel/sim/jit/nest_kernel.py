@@ -45,6 +45,8 @@ class Elementwise:
         body: emits the computation.
         width: bits of the widest number in it, which decides how many elements a vector has.
         ieee: see `Kernel.ieee`.
+        tables: sources (by number) of which the body gets no vector but a pointer, to read elements itself; they have to be the same
+            along the innermost loop.
         nanoseconds: time for an element, about.
     """
 
@@ -54,6 +56,7 @@ class Elementwise:
     body: Body = field(compare=False, repr=False)
     width: int = 32
     ieee: bool = False
+    tables: frozenset[int] = frozenset()
     nanoseconds: float = 0.3
 
 
@@ -124,7 +127,12 @@ class _Emitter:
     def _inner(self, pointers: Sequence[Value], count: Value) -> None:
         """The innermost loop: vectors, and at the end a part of one."""
         function, kinds, lanes = self.function, self.kernel.inner, self.lanes
-        same = {k: self._vector(k, pointers[k]) for k, kind in enumerate(kinds) if kind is Inner.SAME and k >= self.results}
+        tables = {self.results + number for number in self.kernel.operation.tables}
+        same = {
+            k: pointers[k] if k in tables else self._vector(k, pointers[k])
+            for k, kind in enumerate(kinds)
+            if kind is Inner.SAME and k >= self.results
+        }
         moving = [k for k in range(len(kinds)) if k not in same]
         with function.loop(0, count, lanes, [pointers[k] for k in moving]) as loop:
             at = dict(zip(moving, loop.values, strict=True))
@@ -208,7 +216,10 @@ def nest_calls(operation: Elementwise, results: Sequence[Place], sources: Sequen
 def unchecked_nest_calls(operation: Elementwise, places: Sequence[Place]) -> list[Call] | None:
     """The calls, for places of which it is known that nobody can see the order."""
     found = nests([place.host for place in places])
-    return None if found is None else [_call(operation, places, nest) for nest in found]
+    tables = [len(operation.results) + number for number in operation.tables]
+    if found is None or any(nest.strides[k][-1] for nest in found for k in tables):
+        return None
+    return [_call(operation, places, nest) for nest in found]
 
 
 def _call(operation: Elementwise, places: Sequence[Place], nest: Nest) -> Call:
