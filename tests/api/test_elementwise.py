@@ -70,6 +70,14 @@ def test_logical_shifts_refuse_signed_types() -> None:
         k.tpu_bdc_logical_shift_C.instructions(DST, SRC, 1, SHAPE, None, None, u32, i32, ROUND)
 
 
+@pytest.mark.parametrize(("dst", "src0", "src1", "subtracted"), [(u8, i8, u8, False), (i16, u8, u8, False), (u32, u8, u16, True)])
+def test_a_result_is_signed_if_an_operand_is_or_if_it_is_a_difference(dst: Dtype, src0: Dtype, src1: Dtype, subtracted: bool) -> None:
+    function = k.tpu_bdc_int_sub if subtracted else k.tpu_bdc_int_add
+    for saturation in (False, True):
+        with pytest.raises(ArgumentError, match=f"dst has type {dst.name}"):
+            function.instructions(DST, SRC, SRC1, SHAPE, None, None, None, dst, src0, src1, 0, ROUND, saturation=saturation)
+
+
 @pytest.mark.parametrize("lengths", [(0, 5, 4, 4), (5, 0, 4, 4), (5, 5, 0, 4), (5, 5, 4, -1)])
 def test_vectors_have_elements(lengths: tuple[int, int, int, int]) -> None:
     with pytest.raises(ArgumentError):

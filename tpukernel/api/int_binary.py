@@ -10,6 +10,7 @@ from typing import TypedDict
 
 from tpukernel.api.arguments import S8, U8, Int8Dtype, IntDtype, LocalIn, LocalInOut, LocalOut, ScalarArg, Stride
 from tpukernel.api.elementwise import elementwise, shift_constant
+from tpukernel.api.errors import ArgumentError
 from tpukernel.api.function import Emitted, function
 from tpukernel.api.operands import constant, local, per_channel
 from tpukernel.chips.tensors import Constant, Dim4, LocalTensor
@@ -457,6 +458,12 @@ def _shifted(
     *,
     saturation: bool,
 ) -> Emitted:
+    signed = ops is SUB or src0.dtype.is_signed or src1.dtype.is_signed
+    if dst.dtype.is_signed is not signed:
+        raise ArgumentError(
+            f"dst has type {dst.dtype.name} with operands of {src0.dtype.name} and {src1.dtype.name}",
+            help=f"the result is {'signed' if signed else 'unsigned'}: use {'i8, i16 or i32' if signed else 'u8, u16 or u32'}",
+        )
     return elementwise(ops[saturation], dst, src0, src1, **_shift(shift, rounding))
 
 
