@@ -67,6 +67,20 @@ class Call:
 
 
 @dataclass(frozen=True)
+class HostCall:
+    """A call of a function that records nothing.
+
+    ``result`` is its type (``none``, ``int``, ``uint``, ``u64``, ``bool``, ``range``), or ``out4`` for a function that writes a ``dim4`` to
+    its first parameter, which is then not among ``args``. ``args`` are (kind, value) as ``signatures.Parameter`` describes them, with the
+    kinds ``u64``, ``dim5``, ``range``, ``ranges`` besides.
+    """
+
+    function: str
+    result: str
+    args: Sequence[tuple[str, object]] = ()
+
+
+@dataclass(frozen=True)
 class Recorded:
     """What the library emitted for a call or program; ``rejected`` is the text of the failed assertion, if one failed.
 
@@ -79,6 +93,7 @@ class Recorded:
     rejected: str | None = None
     memory: tuple[Bytes, ...] = ()
     cycles: int = 0
+    returned: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,19 +102,21 @@ class Job:
 
     ``fill`` sets whole spaces to one byte, then ``initial`` is written, then the work is done, then ``reads`` (space, offset, size) are
     returned. ``end`` closes both streams with the end command. ``commands`` are (engine, bytes of one command); their order is the order
-    of execution, dependency ids are ignored.
+    of execution, dependency ids are ignored. Instead of calls or commands a job may have ``host`` calls; what these return is in
+    ``Recorded.returned``.
     """
 
     calls: Sequence[Call] = ()
     end: bool = False
     commands: Sequence[tuple[str, bytes]] = ()
+    host: Sequence[HostCall] = ()
     initial: Image = field(default_factory=dict[str, Sequence[tuple[int, Bytes]]])
     fill: Mapping[str, int] = field(default_factory=dict[str, int])
     reads: Sequence[tuple[str, int, int]] = ()
 
     @property
     def touches_memory(self) -> bool:
-        return bool(self.commands or self.initial or self.fill or self.reads)
+        return bool(self.commands or self.host or self.initial or self.fill or self.reads)
 
 
 def oracle_script() -> Path:
@@ -177,16 +194,29 @@ class _Worker:
         stream.write(struct.pack("<QQ", len(text), len(blob)) + text + blob)
         stream.flush()
         answers = [self._answer() for _ in jobs]  # all of them, so that a failure among them leaves none for the next request
-        return [_recorded(*answer) for answer in answers]
+        return [_recorded(job, *answer) for job, answer in zip(jobs, answers, strict=True)]
 
 
-def _recorded(status: int, parts: list[bytes]) -> Recorded:
+def _recorded(job: Job, status: int, parts: list[bytes]) -> Recorded:
     if status == 2:
         raise OracleError(parts[0].decode())
     if status == 1:
         return Recorded(b"", b"", rejected=parts[0].decode())
     tiu, gdma, cycles, *memory = parts
-    return Recorded(tiu, gdma, memory=tuple(np.frombuffer(part, np.uint8) for part in memory), cycles=struct.unpack("<q", cycles)[0])
+    returned = _returned(memory.pop(0)) if job.host else ()
+    return Recorded(
+        tiu, gdma, returned=returned, memory=tuple(np.frombuffer(part, np.uint8) for part in memory), cycles=struct.unpack("<q", cycles)[0]
+    )
+
+
+def _returned(data: bytes) -> tuple[tuple[int, ...], ...]:
+    found: list[tuple[int, ...]] = []
+    at = 0
+    while at < len(data):
+        end = at + 1 + 8 * data[at]
+        found.append(struct.unpack(f"<{data[at]}q", data[at + 1 : end]))
+        at = end
+    return tuple(found)
 
 
 def _plain(kind: str, value: Value) -> object:
@@ -212,6 +242,10 @@ def _encoded(job: Job, blob: bytearray) -> dict[str, object]:
     work: dict[str, object] = {"end": job.end}
     if job.commands:
         work["commands"] = [[ENGINE_CODES[engine], *place(data)] for engine, data in job.commands]
+    elif job.host:
+        work["host"] = [
+            [call.function, call.result, [kind for kind, _ in call.args], [value for _, value in call.args]] for call in job.host
+        ]
     else:
         work["calls"] = [_encoded_call(call) for call in job.calls]
     work["fill"] = dict(job.fill)

@@ -22,11 +22,12 @@ from typing import Any
 
 OK, REJECTED, FAILED = 0, 1, 2
 HARNESS_EXIT_CODE = 70
-_POINTERS = {"dim4": 4, "dim2": 2, "padding": 4}
+_POINTERS = {"dim4": 4, "dim2": 2, "padding": 4, "dim5": 5, "range": 2}
 _PLAIN = {
     "local": C.c_uint32,
     "static": C.c_uint32,
     "system": C.c_uint64,
+    "u64": C.c_uint64,
     "uint": C.c_uint32,
     "scalar": C.c_uint32,  # a union passed by value: any bits in an integer register
     "int": C.c_int32,
@@ -40,6 +41,9 @@ _PLAIN = {
 _VARIABLE = {"const": 1, "addr": 0, "vector": 2}
 _CYCLES_AT = 16
 """Byte of `CMD_ID_NODE` (published in customlayer/include/kernel/common.h of the tpu_mlir wheel) where the 64-bit `cycle_count` begins."""
+_NODE_WORDS = 64
+"""More than `CMD_ID_NODE` has; the first two are the numbers, the fourth the flag of a parallel section (measured)."""
+_RESULTS: dict[str, Any] = {"none": None, "int": C.c_int32, "uint": C.c_uint32, "u64": C.c_uint64, "bool": C.c_bool, "range": C.c_uint64}
 
 
 class _Variable(C.Structure):
@@ -50,6 +54,11 @@ def _argument(kind: str, value: Any) -> Any:
     if kind == "variable":
         form, raw = value
         return C.byref(_Variable(_VARIABLE[form], raw))
+    if kind == "ranges":
+        return (C.c_int32 * (2 * len(value)))(*[end for pair in value for end in pair])
+    if kind == "node":
+        tiu, gdma, parallel = value
+        return (C.c_uint32 * _NODE_WORDS)(tiu, gdma, 0, parallel)
     if kind in _POINTERS:
         return None if value is None else C.byref((C.c_int32 * _POINTERS[kind])(*value))
     return _PLAIN[kind](value)
@@ -84,6 +93,30 @@ def _record(chip: Any, job: dict[str, Any]) -> list[bytes]:
     return [*streams, struct.pack("<q", cycles)]
 
 
+def _host_call(lib: Any, name: str, result: str, kinds: list[str], values: list[Any]) -> list[int]:
+    """What a function returns; for result "out4" what it writes to its first parameter, a dim4."""
+    function = getattr(lib, name)
+    arguments = list(map(_argument, kinds, values))
+    if result == "out4":
+        out = (C.c_int32 * 4)()
+        function.restype = None
+        function(out, *arguments)
+        return list(out)
+    function.restype = _RESULTS[result]
+    found = function(*arguments)
+    if result == "range":
+        return [C.c_int32(found & 0xFFFFFFFF).value, C.c_int32(found >> 32).value]
+    return [] if found is None else [int(found)]
+
+
+def _host_calls(chip: Any, calls: list[Any]) -> bytes:
+    """Call functions that record nothing: those of the HAU stop when commands are stored."""
+    chip.lib.forbid_store_cmd()
+    results = [_host_call(chip.lib, *call) for call in calls]
+    chip.lib.allow_store_cmd()
+    return b"".join(struct.pack(f"<B{len(each)}q", len(each), *each) for each in results)
+
+
 def _run(chip: Any, job: dict[str, Any], blob: bytes) -> list[bytes]:
     """Load memory, run the calls or commands of a job, and return its two streams, its cycles and the memory ranges that it asks for."""
     memories = _memories(chip)
@@ -92,6 +125,8 @@ def _run(chip: Any, job: dict[str, Any], blob: bytes) -> list[bytes]:
     for space, offset, start, size in job["initial"]:
         C.memmove(memories[space].ctypes.data + offset, blob[start : start + size], size)
     result = _record(chip, job) if "calls" in job else [b"", b"", bytes(8)]
+    if "host" in job:
+        result.append(_host_calls(chip, job["host"]))
     for engine, start, size in job.get("commands", ()):
         chip.execute(blob[start : start + size], engine)
     return result + [memories[space][offset : offset + size].tobytes() for space, offset, size in job["reads"]]
