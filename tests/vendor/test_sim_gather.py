@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from tests.support.differential import CASES, CHIP, Arena, Case, compare
+from tests.support.differential import CASES, CHIP, Arena, Case, compare, hard_values
 from tests.support.oracle import Job, run_jobs
 from tests.support.places import DMA_DTYPES
 from tpukernel.chips.tensors import Layout, LocalTensor
@@ -133,6 +133,56 @@ def select(rng: Random, shared: bool, dtype: Dtype, mask_dtype: Dtype) -> Case:
     values = chosen.integers(0, 1 << mask_dtype.bits, mask.shape) * (chosen.random(mask.shape) < rng.choice((0.0, 0.3, 0.9, 1.0)))
     command = Gather(op=_form(GatherOp.MASK_SELECT, dst, src, mask, count), dst=dst, src=src, mask=mask, count=count)
     return Case(command, {"mask": values.astype(mask_dtype.numpy)})
+
+
+@pytest.mark.parametrize("index_dtype", [u8, u16], ids=str)
+@pytest.mark.parametrize("dtype", DMA_DTYPES, ids=str)
+def test_four_banks(dtype: Dtype, index_dtype: Dtype) -> None:
+    cases = [four_banks(Random(f"{dtype} {index_dtype} {number}"), dtype, index_dtype) for number in range(CASES)]
+    assert compare(cases, seed=4) == []
+
+
+def four_banks(rng: Random, dtype: Dtype, index_dtype: Dtype) -> Case:
+    c, count, width, lane = channels(rng), rng.choice((1, 5, 70)), rng.choice((1, 9, 70, 300)), rng.choice((0, 5, 63)) * CHIP.lane_bytes
+    src = LocalTensor(lane + rng.choice((8, 9)) * FAR, (1, c, 1, width), dtype, Layout.LINE_ALIGNED)
+    if repeated := rng.random() < 0.5:
+        src = lane_table(CHIP, src.address, src.shape, dtype)
+    index = LocalTensor(lane + rng.choice((0, 2)) * FAR, (1, c, 1, count), index_dtype)
+    command = Gather(
+        op=GatherOp.BATCH_GATHER_BANKS,
+        dst=LocalTensor(lane + rng.choice((4, 6)) * FAR, (1, c, 1, count), dtype),
+        src=src,
+        index=index,
+        skip_invalid=rng.random() < 0.5,
+    )
+    if command.skip_invalid and rng.random() < 0.5:
+        command = command.replace(fill=Arena(rng).constant(dtype))
+    chosen = indices(rng, index.shape, (width,), index_dtype, unset=command.skip_invalid)
+    values = hard_values(np.random.default_rng(rng.getrandbits(32)), (1, 1 if repeated else c, 1, width), dtype)
+    copies = dict.fromkeys(("src", "src_copy1", "src_copy2", "src_copy3"), np.broadcast_to(values, src.shape))
+    return Case(command, {"index": chosen, **copies})
+
+
+@pytest.mark.parametrize("different", [1, 2, 3])
+def test_both_stop_at_copies_that_differ(different: int) -> None:
+    src = LocalTensor(8 * FAR, (1, 2, 1, WIDTH), u8, Layout.LINE_ALIGNED)
+    index, dst = LocalTensor(0, (1, 2, 1, WIDTH), u8), LocalTensor(4 * FAR, (1, 2, 1, WIDTH), u8)
+    command = Gather(op=GatherOp.BATCH_GATHER_BANKS, dst=dst, src=src, index=index)
+    memory = Memory(CHIP)
+    copy = LocalTensor((8 + 2 * different) * FAR, src.shape, u8, Layout.LINE_ALIGNED)
+    memory.store(copy, (np.arange(2 * WIDTH) == 2 * WIDTH - 1).astype(np.uint8).reshape(src.shape))
+    with pytest.raises(ExecutionError, match=f"src_copy{different} of"):
+        execute(command, memory)
+    assert stopped(command, memory)
+
+
+def stopped(command: Gather, memory: Memory) -> bool:
+    """Whether the official model refuses the command with that local memory."""
+    bits = command.encoded(CHIP)
+    record: int = bits.record
+    lmem = memory.read_bytes("lmem", 0, 2 * CHIP.lane_bytes)
+    [official] = run_jobs([Job(commands=[("tiu", record.to_bytes(bits.format.bytes, "little"))], initial={"lmem": [(0, lmem)]}, fill={"lmem": 0})])
+    return official.rejected is not None
 
 
 WIDTH = 9
