@@ -157,7 +157,7 @@ def tpu_bdc_fp32_cot(dst_addr: LocalOut, src_addr: LocalInOut, work_addr: LocalW
 def tpu_bdc_fp32_arcsin(dst_addr: LocalOut, src_addr: LocalIn, work_addr: LocalWork, coeff_addr: LocalIn, shape: Dim4) -> Emitted:
     """dst = arcsin(src), f32, 20 instructions.
 
-    Largest error measured: 3.3e-4, near -1 and 1.
+    Largest error measured: 3.3e-4, near 0; 1.1e-6 from 0.1 on.
     """
     dst, src, work = f32_tensors(shape, dst_addr, src_addr, work_addr)
     return _arcsin(dst, src, coeff_addr, work)
@@ -167,7 +167,7 @@ def tpu_bdc_fp32_arcsin(dst_addr: LocalOut, src_addr: LocalIn, work_addr: LocalW
 def tpu_bdc_fp32_arccos(dst_addr: LocalOut, src_addr: LocalIn, work_addr: LocalWork, coeff_addr: LocalIn, shape: Dim4) -> Emitted:
     """dst = arccos(src) = pi / 2 - arcsin(src), f32, 21 instructions.
 
-    Largest error measured: 3.3e-4, near -1 and 1.
+    Largest error measured: 3.3e-4, near 0; 1.1e-6 from 0.1 on.
     """
     dst, src, work = f32_tensors(shape, dst_addr, src_addr, work_addr)
     return (*_arcsin(dst, src, coeff_addr, work), arith(ArithOp.SUB, dst, math.pi / 2, dst))
