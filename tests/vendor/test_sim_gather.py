@@ -181,7 +181,8 @@ def stopped(command: Gather, memory: Memory) -> bool:
     bits = command.encoded(CHIP)
     record: int = bits.record
     lmem = memory.read_bytes("lmem", 0, 2 * CHIP.lane_bytes)
-    [official] = run_jobs([Job(commands=[("tiu", record.to_bytes(bits.format.bytes, "little"))], initial={"lmem": [(0, lmem)]}, fill={"lmem": 0})])
+    job = Job(commands=[("tiu", record.to_bytes(bits.format.bytes, "little"))], initial={"lmem": [(0, lmem)]}, fill={"lmem": 0})
+    [official] = run_jobs([job])
     return official.rejected is not None
 
 
