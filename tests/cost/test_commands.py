@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, replace
+from random import Random
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.cycles import cases_with_calls, instructions_of
-from tpukernel import BM1684, BM1684X, Dtype, f16, f32, i8
+from tpukernel import BM1684, BM1684X, Dtype, f16, f32, i8, i16, i32
+from tpukernel.chips.chip import Engine
 from tpukernel.chips.layout import aligned_strides
 from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor, SystemTensor
-from tpukernel.cost import COST_TABLES, Cost, CostModeError, Loss, NoCostTableError, UnknownCostError, cost_of, cost_table
+from tpukernel.cost import COST_TABLES, Cost, CostModeError, Loss, Mode, NoCostTableError, UnknownCostError, cost_of, cost_table
 from tpukernel.cost.dma import DMA_COSTS, UNMODELLED
 from tpukernel.cost.tiu import TIU_COSTS
+from tpukernel.errors import TpuError
 from tpukernel.isa import (
     Arith,
     ArithOp,
+    Conv,
     DmaMatrix,
     DmaSys,
     DmaSysOp,
@@ -29,11 +34,18 @@ from tpukernel.isa import (
     PoolOp,
     Sys,
     SysOp,
+    decode,
 )
 from tpukernel.isa.tables import instruction_set
 
 DDR = BM1684X.regions["ddr"].base
 BANK = BM1684X.bank_bytes
+CONV = Conv(
+    dst=LocalTensor(0x4000, (1, 64, 4, 4), f32),
+    input=LocalTensor(0, (1, 4, 6, 6), f32),
+    weight=LocalTensor(0x8000, (64, 4, 3, 3), f32, Layout.WEIGHT),
+    kernel=(3, 3),
+)
 BUILT = [instruction for case in cases_with_calls() for instruction in instructions_of(case.tiu, case.gdma)]
 
 
@@ -135,8 +147,6 @@ def test_every_unit_has_a_cost_or_is_refused_by_name() -> None:
 
 
 def test_unknown_costs_are_errors() -> None:
-    from tpukernel import i32
-
     with pytest.raises(UnknownCostError, match="index.element"):
         cost_of(IndexGen(op=IndexGenOp.ELEMENT, dst=LocalTensor(0, (1, 64, 1, 16), i32)))
     with pytest.raises(NoCostTableError, match="BM1684"):
@@ -183,3 +193,39 @@ def test_huge_strides_take_no_time_to_look_at() -> None:
     for strides in ((1, 1, 1, 1), (0, 0, 1, 1), (1, 0xFFFF_FFFF, 1, 1), (0, 1, 0xFFFF_FFFF, 1)):
         copy = DmaTensor(dst=LocalTensor(0, shape, i8), src=SystemTensor(DDR, shape, i8, strides))
         assert cost_of(copy).cycles > 0
+
+
+STREAMS: list[tuple[Engine, bytes]] = [
+    (cast("Engine", engine), data) for case in cases_with_calls() for engine, data in (("tiu", case.tiu), ("gdma", case.gdma)) if data
+]
+
+
+@given(st.sampled_from(STREAMS), st.randoms(use_true_random=False), st.sampled_from(["peer", "hw"]))
+def test_damaged_commands_have_a_cost_or_a_named_error(stream: tuple[Engine, bytes], rng: Random, mode: Mode) -> None:
+    engine, data = stream
+    bits = int.from_bytes(data, "little")
+    for _ in range(rng.randint(1, 12)):
+        field = rng.randrange(0, 8 * len(data), 16)
+        bits = bits & ~(0xFFFF << field) | rng.choice((0, 1, 0xFFFF, rng.getrandbits(16))) << field
+    try:
+        instructions = decode(BM1684X, engine, bits.to_bytes(len(data) + 2, "little")[: len(data)])
+        costs = [(instruction, cost_of(instruction, mode=mode)) for instruction in instructions]
+    except TpuError:
+        return
+    for instruction, cost in costs:
+        assert cost.cycles > 0 or cost.unmodelled or isinstance(instruction, Sys | DmaSys), instruction
+
+
+@pytest.mark.parametrize(
+    ("instruction", "complaint"),
+    [
+        (load((1, 64, 0, 16)), r"shape \(1, 64, 0, 16\)"),
+        (add((1, 0, 4, 16)), r"shape \(1, 0, 4, 16\)"),
+        (CONV.replace(kernel=(0, 3)), "kernel|shape"),
+        (CONV.replace(input=LocalTensor(0, (1, 4, 6, 6), i16), weight=LocalTensor(0x8000, (64, 4, 3, 3), i16, Layout.WEIGHT)), "i16"),
+    ],
+    ids=str,
+)
+def test_commands_that_no_chip_executes_have_no_cost(instruction: Instruction, complaint: str) -> None:
+    with pytest.raises(UnknownCostError, match=complaint):
+        cost_of(instruction)

@@ -200,6 +200,15 @@ def test_programs_that_cannot_run_have_no_timeline() -> None:
         timeline(program)
 
 
+def test_numbers_may_have_gaps() -> None:
+    program = Program(BM1684X)
+    program.extend([load(64), double(64)])
+    plain = program.timeline()
+    group = program.groups[0]
+    group.gdma[0], group.tiu[0] = group.gdma[0].numbered(5, 0), group.tiu[0].numbered(9, 5)
+    assert spans(program.timeline().entries) == spans(plain.entries)
+
+
 def test_programs_of_other_chips_are_refused() -> None:
     with pytest.raises(NoCostTableError):
         Program(BM1684).timeline()

@@ -12,7 +12,7 @@ class NoCostTableError(TpuError, code="COST101"):
 
 
 class UnknownCostError(TpuError, code="COST102"):
-    """Nobody has measured what this kind of command costs; it is never counted as 0."""
+    """Nobody has measured what a command costs, or the chip forbids it; it is never counted as 0."""
 
 
 class CostModeError(TpuError, code="COST103"):

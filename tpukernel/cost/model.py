@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from tpukernel.chips.chip import Chip, chip_of
+from tpukernel.chips.tensors import Constant
 from tpukernel.cost.constants import CostTable, cost_table
 from tpukernel.cost.dma import DMA_COSTS, direction_of, moved_bytes, traffic_of
 from tpukernel.cost.errors import CostModeError, UnknownCostError
@@ -15,6 +16,7 @@ from tpukernel.isa.conv import Conv
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.matmul import MatMul
 from tpukernel.isa.matmul2 import MatMul2
+from tpukernel.isa.pool import Pool
 
 __all__ = ["checked_table", "cost_of"]
 
@@ -29,11 +31,13 @@ def cost_of(instruction: Instruction, chip: Chip | str = "BM1684X", mode: Mode =
 
     Raises:
         NoCostTableError: the figures of the chip are not known.
-        UnknownCostError: nobody has measured commands of this kind.
+        UnknownCostError: nobody has measured commands of this kind, or the chip forbids it (an operand without elements, a type that the
+            unit does not multiply).
         CostModeError: there is no such mode.
     """
     chip = chip_of(chip)
     table = checked_table(chip, mode)
+    _refuse_nonsense(instruction, table)
     start = _start_cycles(instruction, table) if mode == "hw" else 0
     return _tiu_cost(instruction, chip, table, start) if instruction.engine == "tiu" else _dma_cost(instruction, chip, table, start)
 
@@ -47,6 +51,19 @@ def checked_table(chip: Chip, mode: Mode) -> CostTable:
     if mode not in get_args(Mode):
         raise CostModeError(f"the cost model has no mode {mode!r}", help=f"use one of {', '.join(get_args(Mode))}")
     return cost_table(chip)
+
+
+def _refuse_nonsense(instruction: Instruction, table: CostTable) -> None:
+    """Foreign streams can hold commands that no chip executes; these have no cost."""
+    for use in instruction.operands():
+        if not isinstance(use.value, Constant) and 0 in use.value.shape:
+            raise _senseless(instruction, f"{use.name} has shape {use.value.shape}")
+    if isinstance(instruction, Conv | Pool) and 0 in instruction.kernel:
+        raise _senseless(instruction, f"its kernel is {instruction.kernel}")
+    if isinstance(instruction, Conv | MatMul | MatMul2):
+        dtype = matrix_dtype(instruction)
+        if dtype not in (table.macs_per_cycle if isinstance(instruction, MatMul) else table.conv_pixels):
+            raise _senseless(instruction, f"it multiplies {dtype.name}")
 
 
 def _start_cycles(instruction: Instruction, table: CostTable) -> int:
@@ -86,6 +103,12 @@ def _dma_cost(instruction: Instruction, chip: Chip, table: CostTable, start: int
         traffic=traffic_of(instruction),
         best_cycles=moved / table.dma_rates["L2S" if direction == "L2S" else "S2L"],
         losses=MappingProxyType(dict(found.losses)),
+    )
+
+
+def _senseless(instruction: Instruction, why: str) -> UnknownCostError:
+    return UnknownCostError(
+        f"{instruction.title} has no cost: {why}", where=instruction.where, help="instruction.problems(chip) lists what the chip forbids"
     )
 
 

@@ -7,6 +7,7 @@ totals of its listings are the same).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -148,12 +149,15 @@ def timeline(program: Program, *, mode: Mode = "peer", compulsory: Traffic | Non
 def _scheduled(group: Group, number: int, begin: int, chip: Chip, mode: Mode) -> list[Entry]:
     """The commands of a group, in the order in which they were worked off."""
     entries: list[Entry] = []
-    ends: dict[Engine, list[int]] = {"tiu": [begin], "gdma": [begin]}  # by command number; 0 is the start of the group
+    numbers: dict[Engine, list[int]] = {"tiu": [0], "gdma": [0]}
+    ends: dict[Engine, list[int]] = {"tiu": [begin], "gdma": [begin]}
     for instruction in group:
         if instruction.is_end:
             continue
-        own, other = ends[instruction.engine], ends[_OTHER[instruction.engine]]
-        entry = Entry(number, instruction, max(own[-1], other[instruction.depends]), cost_of(instruction, chip, mode))
-        own.append(entry.end)
+        own, other, depends = instruction.engine, _OTHER[instruction.engine], instruction.depends
+        waited = ends[other][bisect_right(numbers[other], depends) - 1] if depends else begin
+        entry = Entry(number, instruction, max(ends[own][-1], waited), cost_of(instruction, chip, mode))
+        numbers[own].append(instruction.id)
+        ends[own].append(entry.end)
         entries.append(entry)
     return entries
