@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.builders import arith, dma
+from tests.support.api_calls import emitting
 from tests.support.golden import GoldenCase, GoldenTensor, golden_cases
 from tpukernel import BM1684X
 from tpukernel.chips.tensors import LocalTensor, SystemTensor
 from tpukernel.dtypes import DTYPES
-from tpukernel.isa import OperandUse, decode
+from tpukernel.isa import Arith, OperandUse, decode
+from tpukernel.isa.tables import instruction_set
 
-CASES = [case for case in golden_cases() if case.function in arith.BUILDERS or case.function in dma.BUILDERS]
+FUNCTIONS = {*emitting(Arith), *emitting(*(unit for unit in instruction_set(BM1684X).units if unit.engine == "gdma"))}
+CASES = [case for case in golden_cases() if case.function in FUNCTIONS]
 DIRECTIONS = {"in": {"in"}, "inout": {"inout"}, "out": {"out", "inout"}}
 AS_INTEGERS = {"tpu_bdc_fp_isfinite"}
 """Functions that look at the bits of floats."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.builders import conv, matmul, pool
+from tests.support.api_calls import emitting
 from tests.support.golden import GoldenCase, GoldenTensor, golden_cases
 from tpukernel import BM1684X
 from tpukernel.chips.layout import lane_bytes_needed
@@ -12,7 +12,7 @@ from tpukernel.chips.tensors import Dim4, Layout, LocalTensor
 from tpukernel.dtypes import DTYPES
 from tpukernel.isa import Conv, MatMul, MatMul2, Pool, decode
 
-CASES = [case for case in golden_cases() if case.function in {**conv.BUILDERS, **pool.BUILDERS, **matmul.BUILDERS}]
+CASES = [case for case in golden_cases() if case.function in emitting(Conv, MatMul, MatMul2, Pool)]
 
 NAMES = {
     "output_addr": "dst",

@@ -36,6 +36,11 @@ _PYTHON: dict[str, Callable[[object], object]] = {
 """From the raw value of a parameter of some kind to what Python code gives."""
 
 
+def emitting(*units: type[Instruction]) -> list[str]:
+    """The functions that emit instructions of these units, and no others."""
+    return sorted(name for name, row in rows().items() if isinstance(row, Function) and row.emits and set(row.emits) <= set(units))
+
+
 def python_arguments(name: str, params: Params) -> dict[str, object]:
     """The arguments with which Python code makes the recorded call."""
     row = cast("Function[...]", rows()[name])

@@ -8,12 +8,13 @@ from random import Random
 import numpy as np
 import pytest
 
-from tests.support.builders import builders, conv, matmul, pool
+from tests.support.api_calls import emitting, instructions
 from tests.support.differential import CASES, Case, compare
 from tests.support.draws import accepted_dtypes, draw
 from tests.support.operand_values import operand_values
+from tpukernel.isa import Conv, MatMul, MatMul2, Pool
 
-FUNCTIONS = sorted({*conv.BUILDERS, *pool.BUILDERS, *matmul.BUILDERS} & accepted_dtypes().keys())
+FUNCTIONS = sorted(accepted_dtypes().keys() & set(emitting(Conv, MatMul, MatMul2, Pool)))
 DRAWS = CASES if CASES >= 20 else min(CASES, 2)
 """Cases for each function and combination of types: there are many combinations."""
 MOST_MACS = 3_000_000
@@ -23,7 +24,7 @@ MOST_MACS = 3_000_000
 def cases(function: str, dtypes: dict[str, int], seed: int) -> Iterator[Case]:
     source, rng, found = Random(f"{function} {dtypes} {seed}"), np.random.default_rng(seed), 0
     for _ in range(DRAWS * 20):
-        [instruction] = builders()[function](draw(function, source, dtypes=dtypes))
+        [instruction] = instructions(function, draw(function, source, dtypes=dtypes))
         if instruction.macs > MOST_MACS:
             continue
         yield Case(instruction, operand_values(instruction, found, rng))
