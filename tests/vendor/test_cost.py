@@ -32,7 +32,7 @@ EXAMPLES = settings.default.max_examples if settings.default else 60
 DRAWS = {5: 2, 60: 12}.get(EXAMPLES, 150)
 """Calls of each function."""
 MISSES = 0.002
-"""Largest share of calls that may differ; measured: 0.0004 of 83,000."""
+"""Largest share of calls that may differ; measured: 0.0004 of 47,600 fresh ones."""
 PROGRAM_MISSES = 0.02
 """The same for programs of a dozen calls of all kinds; measured: 0.005 of 750."""
 
