@@ -12,6 +12,7 @@ from typing import Literal
 from tpukernel.dtypes import Dtype
 from tpukernel.sim.jit.ir import F32, I32, I64, Type, Value
 from tpukernel.sim.jit.llvm import Target
+from tpukernel.sim.jit.numerics import floats
 from tpukernel.sim.jit.numerics.ints import extended
 
 __all__ = ["GROUPS", "Kind", "kind_of", "panel_value", "step"]
@@ -73,7 +74,7 @@ def kind_of(left: Dtype, right: Dtype) -> Kind:
 def panel_value(kind: Kind, dtype: Dtype, values: Sequence[Value]) -> Value:
     """The number in a packed factor, from the bits of its elements."""
     if dtype.is_float:
-        return values[0].bitcast(F32)
+        return floats.widen(values[0], dtype)
     if kind.name == "pairs":
         low, high = (extended(value, dtype.is_signed, 32) for value in values)
         return (low & 0xFFFF) | (high << 16)
@@ -97,5 +98,3 @@ def step(kind: Kind, total: Value, left: Value, right: Value, fused: bool) -> Va
         return total + function.call(_PMADD[bytes_], total.type, words)
     low = ((left << 16).ashr(16)) * ((right << 16).ashr(16))
     return total + low + left.ashr(16) * right.ashr(16)
-
-

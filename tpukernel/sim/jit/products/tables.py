@@ -205,4 +205,3 @@ def gather_loop(
             loop.next = [row.offset(8 * per_step), to.offset(row_bytes)]
     function.branch(end)
     function.block(end)
-

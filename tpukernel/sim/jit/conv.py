@@ -1,0 +1,105 @@
+"""CONV lowered to the product engine: weights by windows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tpukernel.chips.placement import Axis
+from tpukernel.chips.tensors import Constant, LocalTensor
+from tpukernel.dtypes import i16, i32
+from tpukernel.isa.conv import Conv, ConvOp
+from tpukernel.sim.interpreter.window import Window
+from tpukernel.sim.jit.access import Place
+from tpukernel.sim.jit.kernel import Call
+from tpukernel.sim.jit.products import finish
+from tpukernel.sim.jit.products.image import image
+from tpukernel.sim.jit.products.kinds import GROUPS, kind_of
+from tpukernel.sim.jit.products.operands import Preparation, Unsuitable, combined, flat, grid
+from tpukernel.sim.jit.products.order import grouped_depth, plain_depth
+from tpukernel.sim.jit.products.product import Finish, Grid, Product
+from tpukernel.sim.memory import Memory
+
+__all__ = ["lower"]
+
+
+def lower(instruction: Conv, memory: Memory) -> list[Call] | None:
+    """The calls that convolve; None where the engine does not do it."""
+    try:
+        return _lower(instruction, Preparation(memory, instruction.dst))
+    except Unsuitable:
+        return None
+
+
+def _lower(instruction: Conv, prepared: Preparation) -> list[Call]:
+    dst, source = instruction.dst, instruction.input
+    ic, (kh, kw) = source.shape[1], instruction.kernel
+    window = Window(instruction.kernel, instruction.stride, instruction.dilation, dst.shape[2:])
+    seen = image(prepared, source, window, instruction.padding, instruction.insert, instruction.pad_value, instruction.insert_value)
+    weight, weight_dtype = _weight(instruction, prepared)
+    kind = kind_of(weight_dtype, source.dtype)
+    order = grouped_depth(ic, kh * kw) if kind == GROUPS else plain_depth(ic * kh * kw)
+    if isinstance(weight, Grid):
+        left = weight
+    else:
+        taps = flat(weight, 2, 3)
+        depth = combined(flat(weight, 1), taps[::-1] if instruction.kernel_rotate else taps)
+        left = Grid(weight_dtype, weight.space, weight.host.base, flat(weight, 0), depth[order.numbers])
+    addends, ending = _ending(instruction, prepared)
+    product = Product(
+        kind=kind,
+        rows=dst.shape[1],
+        depth=order.numbers.size,
+        columns=seen.pixels.size,
+        left=left,
+        right=Grid(source.dtype, seen.space, seen.base, combined(seen.channels, seen.taps)[order.numbers], seen.pixels),
+        dst=grid(prepared.result, dst.dtype, (1,), (0, 2, 3)),
+        addends=addends,
+        finish=ending,
+        group_counts=order.counts,
+    )
+    return prepared.finish(product)
+
+
+def _weight(instruction: Conv, prepared: Preparation):
+    """The weights less their zero point: a place, or one number for all."""
+    weight, zero = instruction.weight, instruction.kernel_zero_point
+    shape = (instruction.dst.shape[1], instruction.input.shape[1], *instruction.kernel)
+    if zero is None or (isinstance(zero, Constant) and zero.value == 0):
+        if isinstance(weight, Constant):
+            return Grid.constant(weight.bits, weight.dtype), weight.dtype
+        return prepared.place(weight), weight.dtype
+    if isinstance(weight, Constant) and isinstance(zero, Constant):
+        return Grid.constant(int(weight.value) - int(zero.value) & 0xFFFF, i16), i16
+    found = prepared.difference(shape, prepared.place(weight), weight.dtype, _by_output_channel(prepared, zero), zero.dtype)
+    return found, i16
+
+
+def _by_output_channel(prepared: Preparation, operand: LocalTensor | Constant) -> Place:
+    """An operand (1, oc, 1, 1) with its channels along the first axis, as weights have them."""
+    place = prepared.place(operand)
+    if isinstance(operand, Constant):
+        return place
+    one = Axis(1, 0)
+    return replace(place, host=replace(place.host, axes=(place.host.axes[1], one, one, one)))
+
+
+def _ending(instruction: Conv, prepared: Preparation) -> tuple[tuple[Grid, ...], Finish]:
+    dst, partial, bias = instruction.dst, instruction.partial_sum, instruction.bias
+    addends: list[Grid] = []
+    if instruction.op is not ConvOp.NORMAL:
+        addends.append(Grid.constant(instruction.right_shift or 0, i32))
+    if bias is not None:
+        place = prepared.place(bias)
+        if not prepared.is_safe(place):
+            raise Unsuitable
+        addends.append(grid(place, bias.dtype, (1,), (0, 2, 3)))
+    if partial is not None:
+        addends.append(grid(prepared.readable(partial), partial.dtype, (1,), (0, 2, 3)))
+    if instruction.input.dtype.is_float:
+        if instruction.input.dtype.bits == 32:
+            return tuple(addends), finish.even_odd(bias is not None, partial is not None)
+        return tuple(addends), finish.grouped(dst.dtype, len(addends))
+    if instruction.op is ConvOp.NORMAL:
+        return tuple(addends), finish.wrapped(dst.dtype)
+    relu = instruction.op is ConvOp.REQUANT_RELU
+    return tuple(addends), finish.requantised_conv(dst.dtype, relu, None if bias is None else bias.dtype)

@@ -1,0 +1,114 @@
+"""The calls that compute a product: pack the left factor, multiply."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tpukernel.sim.jit.kernel import SCRATCH, Call
+from tpukernel.sim.jit.llvm import host_target
+from tpukernel.sim.jit.products.kernel import MOST_ROWS, Head, ProductKernel
+from tpukernel.sim.jit.products.left import LeftHead, LeftKernel
+from tpukernel.sim.jit.products.product import Grid, Offsets, Product
+from tpukernel.sim.jit.products.record import Builder
+from tpukernel.sim.jit.products.tables import column_table
+
+__all__ = ["product_calls"]
+
+
+def product_calls(product: Product, scratch: int = 0, *, fused: bool = False) -> list[Call]:
+    """The calls.
+
+    Args:
+        product: what is computed.
+        scratch: bytes of the scratch space that the command uses otherwise; a multiple of 64.
+        fused: products of floats are not rounded before they are added (not what the chip does).
+    """
+    target, kind = host_target(), product.kind
+    rows = kind.rows(target)
+    blocks, order = -(-product.rows // rows), _order(product)
+    block_bytes = kind.size * rows * (order.size // kind.per_step)
+    left = _left_call(product, order, blocks, block_bytes, scratch)
+    main = _main_call(product, order, blocks, block_bytes, scratch, fused)
+    left.scratch = main.scratch = scratch + blocks * block_bytes
+    return [left, main]
+
+
+def _order(product: Product) -> Offsets:
+    """Every k in the order of the steps."""
+    numbers = np.arange(product.depth)
+    if product.kind.buffers == 2:
+        return np.concatenate([numbers[::2], numbers[1::2]])
+    filled = -numbers.size % product.kind.per_step
+    return np.concatenate([numbers, np.repeat(numbers[-1:], filled)])
+
+
+def _along(offsets: Offsets, size: int) -> Offsets:
+    return np.broadcast_to(offsets, size) if offsets.size == 1 else offsets
+
+
+def _left_call(product: Product, order: Offsets, blocks: int, block_bytes: int, scratch: int) -> Call:
+    kind, left, builder = product.kind, product.left, Builder(LeftHead)
+    rows = kind.rows(host_target())
+    first = _along(left.first, product.rows)
+    filled = np.concatenate([first, np.repeat(first[-1:], blocks * rows - first.size)])
+    builder.words[LeftHead.STEPS] = order.size // kind.per_step
+    builder.words[LeftHead.DEPTH] = product.depth
+    builder.words[LeftHead.BLOCK_BYTES] = block_bytes
+    builder.pointer(LeftHead.TO, SCRATCH, scratch)
+    builder.grid(LeftHead.FROM, left)
+    builder.offsets(LeftHead.ROWS, filled)
+    builder.offsets(LeftHead.K, _along(left.second, product.depth)[order])
+    return Call(LeftKernel(kind, left.dtype), builder.words, builder.pointers, units=blocks, cost=0.6 * blocks * rows * order.size)
+
+
+_NANOSECONDS = {"f32": 0.03, "pairs": 0.015, "i32": 0.06, "i64": 0.2, "groups": 0.1}
+"""Time of a product, about."""
+
+
+def _main_call(product: Product, order: Offsets, blocks: int, block_bytes: int, scratch: int, fused: bool) -> Call:
+    kind, target = product.kind, host_target()
+    lanes, vectors, rows = kind.lanes(target), kind.vectors(target), kind.rows(target)
+    panels = -(-product.columns // (lanes * vectors))
+    steps = order.size // kind.per_step
+    chunks = max(-(-blocks * rows // MOST_ROWS), min(blocks, -(-4 // panels)))
+    builder = Builder(Head, len(product.addends))
+    for word, value in (
+        (Head.ROWS, product.rows),
+        (Head.BLOCKS, blocks),
+        (Head.CHUNKS, chunks),
+        (Head.COLUMNS, product.columns),
+        (Head.HALF, (steps + 1) // 2 if kind.buffers == 2 else steps),
+        (Head.STEPS, steps),
+        (Head.BLOCK_BYTES, block_bytes),
+    ):
+        builder.words[word] = value
+    builder.pointer(Head.LEFT, SCRATCH, scratch)
+
+    def columns(word: int, grid: Grid, *, stored: bool = False) -> None:
+        offsets = _along(grid.second, product.columns)
+        builder.columns(word, column_table(offsets, grid.dtype.itemsize, lanes, vectors, stored=stored))
+
+    builder.grid(Head.RIGHT, product.right)
+    builder.offsets(Head.RIGHT_STEPS, _along(product.right.first, product.depth)[order])
+    columns(Head.RIGHT_COLUMNS, product.right)
+    builder.grid(Head.DST, product.dst)
+    builder.offsets(Head.DST_ROWS, _along(product.dst.first, product.rows))
+    columns(Head.DST_COLUMNS, product.dst, stored=True)
+    addends = [addend.based() for addend in product.addends]
+    for number, addend in enumerate(addends):
+        word = builder.operand(number)
+        builder.grid(word, addend)
+        if "r" in addend.by:
+            builder.offsets(word + 1, addend.first)
+        if "c" in addend.by:
+            columns(word + 2, addend)
+    kernel = ProductKernel(
+        kind,
+        product.right.dtype,
+        product.dst.dtype,
+        tuple((addend.dtype, addend.by) for addend in addends),
+        product.finish,
+        fused,
+    )
+    cost = _NANOSECONDS[kind.name] * blocks * rows * panels * lanes * vectors * order.size
+    return Call(kernel, builder.words, builder.pointers, units=panels * chunks, cost=cost)
