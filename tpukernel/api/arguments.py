@@ -284,8 +284,10 @@ def _host(value: object, *, write: bool) -> memoryview:
     if isinstance(value, np.ndarray):
         array = cast("NDArray[np.generic]", value)
         view = array.reshape(-1).view(np.uint8).data if array.flags.c_contiguous else None
-    elif isinstance(value, (bytes, bytearray, memoryview)):
+    elif isinstance(value, (bytes, bytearray)):
         view = memoryview(value)
+    elif isinstance(value, memoryview):
+        view = cast("memoryview", value)
     if view is None or not view.c_contiguous:
         raise ValueError("an array, bytearray or memoryview without gaps is needed")
     if write and view.readonly:

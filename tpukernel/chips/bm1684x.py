@@ -7,6 +7,7 @@
 | base addresses | `tpu_local_mem_get_start_addr`, `tpu_l2_sram_get_start_addr`, `tpu_global_mem_get_start_addr`; static memory: \
 tpu-mlir's debugger |
 | size of the L2 memory | `tpu_l2_sram_size` |
+| cores | `tpu_core_num` |
 | size of the static memory | 16 KiB in the official C model |
 | type codes | `data_type_t` of the TPUKernel header without its lowest bit, which is the sign |
 | weight packs | `tpu_get_ic_parallel`: 64 for 8 bit, 32 for f16 and bf16, 1 for all others (also for i16) |
@@ -75,6 +76,7 @@ BM1684X = Chip(
     max_shape=0xFFFF,
     gdma_max_w_stride_bytes=128,
     stream_alignment=128,
+    cores=1,
     static_tables=MappingProxyType(_static_tables()),
 )
 """The BM1684X."""

@@ -72,6 +72,7 @@ class Chip:
         gdma_max_w_stride_bytes: largest distance of two neighbouring w elements in a GDMA copy, or None when there is no such limit.
         stream_alignment: bytes to which a finished command stream is padded.
         static_tables: what the static memory holds, by the table's name; those of 16-bit types carry the type in the name ("exp_bf16").
+        cores: TPU cores, each with its own engines and memories.
         packs: how many n may share a unit (`LocalTensor.pack`) besides 1, by type.
     """
 
@@ -88,6 +89,7 @@ class Chip:
     gdma_max_w_stride_bytes: int | None
     stream_alignment: int
     static_tables: Mapping[str, StaticTable] = field(default_factory=lambda: MappingProxyType({}))
+    cores: int = 1
     packs: Mapping[Dtype, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tpukernel.errors import TpuError
 
-__all__ = ["EngineChoiceError", "ExecutionError", "MemoryRangeError", "MemorySpaceError"]
+__all__ = ["EngineChoiceError", "ExecutionError", "HauError", "MemoryRangeError", "MemorySpaceError"]
 
 
 class MemorySpaceError(TpuError, code="SIM101"):
@@ -21,3 +21,7 @@ class EngineChoiceError(TpuError, code="SIM110"):
 
 class ExecutionError(TpuError, code="SIM111"):
     """A command met data with which the chip's official model stops, for example an index outside its table."""
+
+
+class HauError(TpuError, code="SIM113"):
+    """The HAU was asked for something that it cannot do: a data type, a count or an alignment."""
