@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 from tpukernel.chips.placement import Axis, Placement
 from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
@@ -13,7 +14,7 @@ from tpukernel.sim.memory import Memory
 __all__ = ["Place", "conflicts", "place_of", "places_of", "same_elements"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Place:
     """Where an operand lies.
 
@@ -31,10 +32,13 @@ class Place:
     lane_stride: int = 0
     extent: int = 0
 
-    @property
-    def end(self) -> int:
-        """First byte behind the last element."""
-        return self.host.end + max(0, self.extent - self.host.itemsize)
+    @cached_property
+    def box(self) -> Box:
+        """A box around the elements."""
+        size = max(self.host.itemsize, self.extent)
+        low_lane, high_lane, low_byte, high_byte = _spread(self.host.axes, self.lane_stride)
+        lane, byte = divmod(self.host.base, self.lane_stride) if self.lane_stride else (0, self.host.base)
+        return lane + low_lane, lane + high_lane + 1, byte + low_byte, byte + high_byte + size
 
     @classmethod
     def constant(cls, constant: Constant) -> Place:
@@ -72,12 +76,9 @@ def conflicts(one: Place, other: Place) -> bool:
     """False when it is plain that they have no byte in common."""
     if one.space != other.space or one.space == ARGUMENTS:
         return False
-    if one.end <= other.host.base or other.end <= one.host.base:
-        return False
-    if not one.lane_stride:
-        return True
-    (lanes, bytes_), (other_lanes, other_bytes) = _box(one), _box(other)
-    return _meet(lanes, other_lanes) and _meet(bytes_, other_bytes)
+    low, high, first, last = one.box
+    other_low, other_high, other_first, other_last = other.box
+    return low < other_high and other_low < high and first < other_last and other_first < last
 
 
 def same_elements(one: Place, other: Place) -> bool:
@@ -85,30 +86,26 @@ def same_elements(one: Place, other: Place) -> bool:
     return one.space == other.space and one.host == other.host
 
 
-Range = tuple[int, int]
-"""First number, and the number behind the last one."""
+Box = tuple[int, int, int, int]
+"""First lane and the one behind the last, first byte in a lane and the one behind the last; in other memories all is lane 0."""
 
 
-def _meet(one: Range, other: Range) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
-
-
-def _box(place: Place) -> tuple[Range, Range]:
-    """A box around the elements: lanes, and bytes inside a lane. Whole lanes of a stride lead to other lanes, the rest stays."""
-    stride, placement = place.lane_stride, place.host
-    low_lane, low_byte = divmod(placement.base, stride)
-    high_lane, high_byte = low_lane + 1, low_byte + max(placement.itemsize, place.extent)
-    for axis in placement.axes:
-        lanes = _extent(replace(axis, outer=axis.outer // stride, inner=axis.inner // stride))
-        bytes_ = _extent(replace(axis, outer=axis.outer % stride, inner=axis.inner % stride))
+@lru_cache(maxsize=4096)
+def _spread(axes: tuple[Axis, ...], lane_stride: int) -> Box:
+    """How far the elements reach from the first one. Whole lanes of a stride lead to other lanes, the rest stays in the lane."""
+    low_lane = high_lane = low_byte = high_byte = 0
+    for axis in axes:
+        outer, outer_bytes = divmod(axis.outer, lane_stride) if lane_stride else (0, axis.outer)
+        inner, inner_bytes = divmod(axis.inner, lane_stride) if lane_stride else (0, axis.inner)
+        lanes, bytes_ = _extent(axis, outer, inner), _extent(axis, outer_bytes, inner_bytes)
         low_lane, high_lane = low_lane + lanes[0], high_lane + lanes[1]
         low_byte, high_byte = low_byte + bytes_[0], high_byte + bytes_[1]
-    return (low_lane, high_lane), (low_byte, high_byte)
+    return low_lane, high_lane, low_byte, high_byte
 
 
-def _extent(axis: Axis) -> Range:
-    """The least and the largest offset of an axis."""
+def _extent(axis: Axis, outer: int, inner: int) -> tuple[int, int]:
+    """The least and the largest offset of an axis with such strides."""
     turn, place = divmod(axis.start, axis.period)
-    first = turn * axis.outer + place * axis.inner
+    first = turn * outer + place * inner
     wraps = place + axis.count > axis.period
-    return min(first, (turn + 1) * axis.outer) if wraps else first, axis.reach
+    return min(first, (turn + 1) * outer) if wraps else first, replace(axis, outer=outer, inner=inner).reach

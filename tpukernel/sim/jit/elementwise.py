@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tpukernel.dtypes import Dtype, bf16
 from tpukernel.isa.arith_op import BITWISE, LEADING, MOVES, SATURATING, SELECTS, SHIFTS, ArithOp
@@ -43,6 +44,7 @@ class Request:
         return f"arith.{self.op.name}.{types}.{int(self.rounding)}.{self.iterations}.{self.shift}.{self.shifts}"
 
 
+@lru_cache(maxsize=1024)
 def operation(request: Request) -> Elementwise:
     """The operation as something that a nest can execute."""
     op, dst, a = request.op, request.dst, request.sources[0]

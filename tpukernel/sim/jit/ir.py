@@ -40,6 +40,10 @@ class Type:
         """That element type, with the lanes of this type."""
         return Type(other.element, self.lanes)
 
+    def vector(self, lanes: int) -> Type:
+        """That many of them."""
+        return Type(self.element, lanes)
+
     @property
     def as_integer(self) -> Type:
         return Type(f"i{self.bits}", self.lanes)
@@ -196,6 +200,17 @@ class Value:
         """Put a value where this pointer points to."""
         self.function.line(f"store {value}, {self}, align {align}")
 
+    def load_masked(self, type: Type, mask: Value) -> Value:
+        """The elements of a vector type for which a mask has a bit; zeros for the others, which are not touched."""
+        align = self.function.constant(I32, 1)
+        name = f"llvm.masked.load.v{type.lanes}{type.element}.p0"
+        return self.function.call(name, type, [self, align, mask, self.function.constant(type, 0)])
+
+    def store_masked(self, value: Value, mask: Value) -> None:
+        """Put the elements of a vector for which a mask has a bit where this pointer points to."""
+        align = self.function.constant(I32, 1)
+        self.function.call_void(f"llvm.masked.store.v{value.type.lanes}{value.type.element}.p0", [value, self, align, mask])
+
 
 class Loop:
     """Inside of a loop: its index, the values carried from turn to turn, and where their next ones go."""
@@ -250,6 +265,11 @@ class Function:
         """Call a function by name; it is declared by its use."""
         self._declared[name] = f"declare {result} @{name}({', '.join(str(value.type) for value in arguments)})"
         return self.emit(result, f"call {result} @{name}({', '.join(map(str, arguments))})")
+
+    def call_void(self, name: str, arguments: Sequence[Value]) -> None:
+        """Call a function that returns nothing."""
+        self._declared[name] = f"declare void @{name}({', '.join(str(value.type) for value in arguments)})"
+        self.line(f"call void @{name}({', '.join(map(str, arguments))})")
 
     def constant(self, type: Type, number: Number) -> Value:
         """A number as a constant, in every lane of a vector."""

@@ -36,6 +36,7 @@ class Target:
         arch: family.
         vector_bytes: bytes of a vector register.
         converts_f16: it has instructions that convert f16 to f32 and back.
+        masks: it loads and stores parts of vectors of any type.
     """
 
     triple: str
@@ -44,6 +45,7 @@ class Target:
     arch: Literal["x86-64", "aarch64"]
     vector_bytes: int
     converts_f16: bool
+    masks: bool = False
 
     @property
     def is_x86(self) -> bool:
@@ -84,7 +86,7 @@ def _target(triple: str, cpu: str, features: str, has: Mapping[str, bool]) -> Ta
     if triple.startswith(("aarch64", "arm64")):
         return Target(triple, cpu, features, "aarch64", vector_bytes=16, converts_f16=True)
     wide = 64 if has.get("avx512bw") and has.get("avx512vl") and has.get("avx512dq") else 32 if has.get("avx2") else 16
-    return Target(triple, cpu, features, "x86-64", vector_bytes=wide, converts_f16=bool(has.get("f16c")))
+    return Target(triple, cpu, features, "x86-64", vector_bytes=wide, converts_f16=bool(has.get("f16c")), masks=wide == 64)
 
 
 @cache

@@ -50,6 +50,11 @@ class Nest:
     def elements(self) -> int:
         return prod(self.sizes)
 
+    @property
+    def depth(self) -> int:
+        """How many loops do something: the outermost and the innermost one, and those between them."""
+        return 2 + sum(size > 1 for size in self.sizes[1:-1])
+
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
@@ -71,9 +76,14 @@ def nests(placements: Sequence[Placement]) -> tuple[Nest, ...] | None:
 
 def is_injective(placement: Placement) -> bool:
     """True if it is plain from the strides that no two elements share a byte."""
-    factors = [(axis.outer, axis.turns) for axis in placement.axes]
-    factors += [(axis.inner, min(axis.period, axis.count)) for axis in placement.axes if axis.period > 1]
-    reach = placement.itemsize
+    return _is_injective(placement.axes, placement.itemsize)
+
+
+@lru_cache(maxsize=4096)
+def _is_injective(axes: Axes, itemsize: int) -> bool:
+    factors = [(axis.outer, axis.turns) for axis in axes]
+    factors += [(axis.inner, min(axis.period, axis.count)) for axis in axes if axis.period > 1]
+    reach = itemsize
     for stride, count in sorted(factor for factor in factors if factor[1] > 1):
         if stride < reach:
             return False

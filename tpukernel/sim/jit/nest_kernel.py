@@ -60,6 +60,9 @@ class Elementwise:
     nanoseconds: float = 0.3
 
 
+DEPTHS = (2, 3, DIMS)
+"""Kernels exist for these numbers of loops. Most commands need two: over the lanes, and over a run in each of them."""
+
 _HEAD = DIMS + 1
 """Words of a record before the operands: the sizes and `Nest.last`."""
 _WORDS = DIMS + 1
@@ -68,14 +71,15 @@ _WORDS = DIMS + 1
 
 @dataclass(frozen=True)
 class NestKernel:
-    """An operation with the way in which each operand lies, results first."""
+    """An operation with the way in which each operand lies, results first, and the number of loops."""
 
     operation: Elementwise
     inner: tuple[Inner, ...]
+    depth: int
 
     @property
     def key(self) -> str:
-        return f"{self.operation.key}:{''.join(inner.value for inner in self.inner)}"
+        return f"{self.operation.key}:{''.join(inner.value for inner in self.inner)}{self.depth}"
 
     @property
     def ieee(self) -> bool:
@@ -109,7 +113,7 @@ class _Emitter:
         begin = [pointer.offset(first * strides[0]) for pointer, strides in zip(self.pointers, self.strides, strict=True)]
         with function.loop(first, last, carried=begin, maybe_none=True) as loop:
             is_last = loop.index.compare("eq", self.sizes[0] - 1)
-            self._outer(1, loop.values, is_last.choose(self.last, self.sizes[DIMS - 1]))
+            self._outer(DIMS + 1 - kernel.depth, loop.values, is_last.choose(self.last, self.sizes[DIMS - 1]))
             loop.next = self._advanced(loop.values, 0)
         function.ret(0)
 
@@ -151,7 +155,7 @@ class _Emitter:
                 function.block(partly)
                 for k in runs:
                     if k >= self.results:
-                        self._copy(self.buffers[k], at[k], some, k, gather=True)
+                        self._load_part(k, at[k], some)
                 after = function.here
                 function.branch(whole)
             else:
@@ -173,11 +177,33 @@ class _Emitter:
             if stored_parts:
                 with function.when(full ^ function.constant(I1, 1)):
                     for k in stored_parts:
-                        self._copy(at[k], self.buffers[k], some, k, gather=False)
+                        self._store_part(k, at[k], some)
             loop.next = [at[k].offset(self.strides[k][DIMS - 1] * lanes) for k in moving]
 
     def _vector(self, k: int, pointer: Value) -> Value:
         return pointer.load(integer(8 * self.bytes[k])).splat(self.lanes)
+
+    def _load_part(self, k: int, pointer: Value, count: Value) -> None:
+        """Put the first elements of a run into its buffer."""
+        if not self.function.target.masks:
+            self._copy(self.buffers[k], pointer, count, k, gather=True)
+            return
+        vector = integer(8 * self.bytes[k], self.lanes)
+        self.buffers[k].store(pointer.load_masked(vector, self._mask(count)))
+
+    def _store_part(self, k: int, pointer: Value, count: Value) -> None:
+        """Put the first elements of a buffer where they belong."""
+        if not self.function.target.masks:
+            self._copy(pointer, self.buffers[k], count, k, gather=False)
+            return
+        vector = integer(8 * self.bytes[k], self.lanes)
+        pointer.store_masked(self.buffers[k].load(vector), self._mask(count))
+
+    def _mask(self, count: Value) -> Value:
+        """One bit for each of the first elements of a vector."""
+        bits = (self.function.constant(I64, -1)).lshr(count.like(64) - count)
+        word = bits.trunc(integer(self.lanes))
+        return self.function.emit(I1.vector(self.lanes), f"bitcast {word} to {I1.vector(self.lanes)}")
 
     def _copy(self, to: Value, source: Value, count: Value, k: int, *, gather: bool) -> None:
         """Single elements: from an operand into its buffer, or back."""
@@ -237,7 +263,7 @@ def _call(operation: Elementwise, places: Sequence[Place], nest: Nest) -> Call:
             record.append(place.host.base + offset)
         record += strides
     record += [place.bits for place in places if place.space == ARGUMENTS]
-    kernel = NestKernel(operation, inner)
+    kernel = NestKernel(operation, inner, depth=next(depth for depth in DEPTHS if depth >= nest.depth))
     return Call(kernel, record, pointers, units=nest.sizes[0], cost=20 + operation.nanoseconds * nest.elements)
 
 

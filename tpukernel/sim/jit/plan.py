@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import accumulate
 from threading import Lock
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -23,10 +24,13 @@ from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.sim.jit.kernel import ARGUMENTS, SCRATCH, Call, Kernel
 from tpukernel.sim.jit.llvm import host_target, load
-from tpukernel.sim.jit.stream import ROW, WITH_DENORMALS
+from tpukernel.sim.jit.stream import CONTROL_WORDS, NO_BARRIER, ROW, SMALL, WITH_DENORMALS
 from tpukernel.sim.memory import Memory
 
 __all__ = ["Bound", "Plan", "address_of", "lower", "plan_of"]
+
+SMALL_NANOSECONDS = 2000.0
+"""A call that takes less is not worth splitting."""
 
 Words = NDArray[np.int64]
 Lower = Callable[[Instruction, Memory], "list[Call] | None"]
@@ -61,13 +65,15 @@ class Plan:
         order: the commands in the order in which they run.
         starts: by command, its first row of the table; one more at the end.
         native: by command, whether rows of the table do it.
-        cost: by command, estimated nanoseconds of its rows.
+        native_until: by command, the position of the first one from there on that the interpreter has to do.
+        spent: by command, estimated nanoseconds of all rows before it; one more at the end.
     """
 
     order: list[Instruction]
     starts: list[int]
     native: list[bool]
-    cost: list[float]
+    native_until: list[int]
+    spent: list[float]
     _table: Words
     _records: Words
     _record_starts: Words
@@ -90,16 +96,23 @@ class Plan:
         for space, words in self._pointers.items():
             records[words] += bases[space]
         table[:, 1] = records.ctypes.data + 8 * self._record_starts
-        return Bound(table, records, scratch)
+        words = np.zeros(CONTROL_WORDS, np.int64)
+        return Bound(table.ctypes.data, words.ctypes.data, words, (table, records, scratch))
 
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """Table and records with the addresses of one machine, and the work memory that they point to."""
+    """Table and records with the addresses of one machine, and what they point to.
 
-    table: Words
-    records: Words
-    scratch: NDArray[np.uint8]
+    Attributes:
+        table, control: addresses of the rows and of the words that the threads of a run share.
+        words: the shared words.
+    """
+
+    table: int
+    control: int
+    words: Words
+    _kept: tuple[object, ...]
 
 
 # ---------------------------------------------------------------------------- making plans
@@ -141,6 +154,11 @@ def address_of(kernel: Kernel) -> int:
     return found
 
 
+def _flags(call: Call) -> int:
+    small = call.units == 1 or call.cost < SMALL_NANOSECONDS
+    return (WITH_DENORMALS if call.kernel.ieee else 0) | (SMALL if small else 0)
+
+
 def _make(order: list[Instruction], memory: Memory) -> Plan:
     lowered = [lower(instruction, memory) for instruction in order]
     calls = [call for found in lowered for call in found or ()]
@@ -150,19 +168,25 @@ def _make(order: list[Instruction], memory: Memory) -> Plan:
     pointers: dict[str, list[int]] = {}
     words: list[int] = []
     for row, (call, start) in enumerate(zip(calls, record_starts.tolist(), strict=False)):
-        table[row] = (address_of(call.kernel), 0, call.units, WITH_DENORMALS if call.kernel.ieee else 0, 0, 0)
+        table[row] = (address_of(call.kernel), 0, call.units, _flags(call), 0, 0)
         for word, space in call.pointers:
             pointers.setdefault(space, []).append(start + word)
             if space == ARGUMENTS:
                 call.record[word] += 8 * start
         words += call.record
+    small = table[:, 3] & SMALL != 0
+    table[:-1, 3] |= np.where(small[:-1] & small[1:], NO_BARRIER, 0)
     native = [found is not None for found in lowered]
-    cost = [sum(call.cost for call in found or ()) for found in lowered]
+    native_until: list[int] = [len(native)] * len(native)
+    for position in range(len(native) - 1, -1, -1):
+        following = native_until[position + 1] if position + 1 < len(native) else len(native)
+        native_until[position] = following if native[position] else position
     return Plan(
         order=order,
         starts=starts,
         native=native,
-        cost=cost,
+        native_until=native_until,
+        spent=[0.0, *accumulate(sum(call.cost for call in found or ()) for found in lowered)],
         _table=table,
         _records=np.array(words, np.int64),
         _record_starts=record_starts[:-1],

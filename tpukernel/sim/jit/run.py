@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-
-import numpy as np
 
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.sim.interpreter import Interpretation
 from tpukernel.sim.jit.plan import plan_of
-from tpukernel.sim.jit.stream import CONTROL_WORDS, executor
+from tpukernel.sim.jit.stream import executor
+from tpukernel.sim.jit.threads import processors, team
 from tpukernel.sim.memory import Memory
 
 __all__ = ["NativeExecution"]
 
 CHUNK_NANOSECONDS = 5e7
 """Estimated time of one native call, after which Python gets to see an interrupt."""
+
+PARALLEL_NANOSECONDS = 3e5
+"""Work that is worth waking other threads, which takes some 50 microseconds."""
 
 
 class NativeExecution:
@@ -26,7 +28,7 @@ class NativeExecution:
     Args:
         program: its plan is made here, or taken from the last run.
         memory: the memories to run on.
-        threads: threads to compute with.
+        threads: threads to compute with; by default as many as there are processors for this process.
 
     Raises:
         DependencyError, DeadlockError: the engines cannot work the commands off.
@@ -36,7 +38,7 @@ class NativeExecution:
         self._plan = plan_of(program, memory)
         self._bound = self._plan.bound(memory)
         self._interpreter = Interpretation(self._plan.order, memory)
-        self._threads = threads
+        self._threads = processors() if threads is None else threads
 
     @property
     def order(self) -> Sequence[Instruction]:
@@ -58,12 +60,9 @@ class NativeExecution:
 
     def _stretch(self, begin: int, end: int) -> int:
         """Where the native commands end that begin there, or where enough work is done for one call."""
-        native, cost, spent = self._plan.native, self._plan.cost, 0.0
-        for position in range(begin, end):
-            if not native[position] or spent > CHUNK_NANOSECONDS:
-                return position
-            spent += cost[position]
-        return end
+        spent = self._plan.spent
+        enough = bisect_left(spent, spent[begin] + CHUNK_NANOSECONDS, begin + 1)
+        return min(end, self._plan.native_until[begin], enough)
 
     def _native(self, begin: int, end: int) -> int:
         """Run rows of the table; where it goes on."""
@@ -71,10 +70,24 @@ class NativeExecution:
         first, last = starts[begin], starts[end]
         if first == last:
             return end
-        control = np.zeros(CONTROL_WORDS, np.int64)
-        row = executor()(self._bound.table.ctypes.data, first, last, control.ctypes.data, 0, 1)
+        row = self._rows(first, last, self._plan.spent[end] - self._plan.spent[begin])
         if row == last:
             return end
+        self._bound.words[:] = 0
         refused = bisect_right(starts, row) - 1
         self._interpreter.run(refused, refused + 1)
         return refused + 1
+
+    def _rows(self, first: int, last: int, cost: float) -> int:
+        """Run these rows; the first one that was not done."""
+        table, control, threads = self._bound.table, self._bound.control, self._threads
+        if threads < 2 or cost < PARALLEL_NANOSECONDS:
+            return executor()(table, first, last, control, 0, 1)
+        found = [last] * threads
+
+        def work(number: int) -> None:
+            found[number] = executor()(table, first, last, control, number, threads)
+
+        self._bound.words[:] = 0
+        team(threads).run(work)
+        return found[0]

@@ -1,8 +1,8 @@
 """The executor: one native call that works off a table of kernel calls.
 
 A row of the table is {function, record, units, flags, 0, 0}, six 64-bit words. The executor sets the floating-point mode that a kernel is
-made for, and the caller's mode again before it returns. Several threads may run the same table: each does its part of the units of every
-row, and they meet at a barrier between the rows.
+made for, and the caller's mode again before it returns. Several threads may run the same table: each does its part of the units of a row,
+and they meet at a barrier behind it. Small rows are done by the first thread alone, and where one follows the other nobody has to meet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import cast
 
 from tpukernel.sim.jit.llvm import ENTRY, Target, host_target, load
 
-__all__ = ["CONTROL_WORDS", "ROW", "WITH_DENORMALS", "executor", "stream_module"]
+__all__ = ["CONTROL_WORDS", "NO_BARRIER", "ROW", "SMALL", "WITH_DENORMALS", "executor", "stream_module"]
 
 ROW = 6
 """Words of a row."""
@@ -22,11 +22,17 @@ ROW = 6
 WITH_DENORMALS = 1
 """Flag of a row: denormal numbers count."""
 
+SMALL = 2
+"""Flag of a row: the first thread does it alone."""
+
+NO_BARRIER = 4
+"""Flag of a row: the threads need not meet behind it, since the next row is as small."""
+
 CONTROL_WORDS = 24
 """Words that the threads of one run share: arrivals at the barrier, the row that stopped, each in a cache line of its own."""
 
 _ARRIVED, _STOPPED = 0, 8
-_SPINS = 4000
+_SPINS = 300
 """Looks at the barrier before the thread offers its processor to others."""
 
 Run = Callable[[int, int, int, int, int, int], int]
@@ -47,10 +53,13 @@ def _yield_address() -> int:
     return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
 
 
+_FLAGS = {"denormals": WITH_DENORMALS, "small": SMALL, "no_barrier": NO_BARRIER}
+
+
 def stream_module(target: Target) -> str:
     """The executor in LLVM's text form."""
     modes = _X86 if target.is_x86 else _AARCH64
-    return _EXECUTOR.format(row=8 * ROW, arrived=8 * _ARRIVED, stopped=8 * _STOPPED, spins=_SPINS, entry=ENTRY, **modes)
+    return _EXECUTOR.format(row=8 * ROW, arrived=8 * _ARRIVED, stopped=8 * _STOPPED, spins=_SPINS, entry=ENTRY, **_FLAGS, **modes)
 
 
 _X86 = {
@@ -107,7 +116,11 @@ row:
   %record = load ptr, ptr %record.at
   %units = load i64, ptr %units.at
   %flags = load i64, ptr %flags.at
-  %wanted = and i64 %flags, 1
+  %wanted = and i64 %flags, {denormals}
+  %small = and i64 %flags, {small}
+  %is.small = icmp ne i64 %small, 0
+  %unmet = and i64 %flags, {no_barrier}
+  %is.unmet = icmp ne i64 %unmet, 0
   %same = icmp eq i64 %wanted, %mode
   br i1 %same, label %ready, label %switch
 switch:
@@ -117,14 +130,20 @@ switch:
 ready:
   br i1 %alone, label %whole, label %part
 part:
+  br i1 %is.small, label %single, label %split
+single:
+  %mine = icmp eq i64 %thread, 0
+  %own = select i1 %mine, i64 %units, i64 0
+  br label %whole
+split:
   %begin.units = mul i64 %units, %thread
   %end.units = mul i64 %units, %next.thread
   %begin.part = udiv i64 %begin.units, %threads
   %end.part = udiv i64 %end.units, %threads
   br label %whole
 whole:
-  %begin = phi i64 [ 0, %ready ], [ %begin.part, %part ]
-  %end = phi i64 [ %units, %ready ], [ %end.part, %part ]
+  %begin = phi i64 [ 0, %ready ], [ 0, %single ], [ %begin.part, %split ]
+  %end = phi i64 [ %units, %ready ], [ %own, %single ], [ %end.part, %split ]
   %some = icmp slt i64 %begin, %end
   br i1 %some, label %work, label %meet
 work:
@@ -136,8 +155,10 @@ fail:
   br label %meet
 meet:
   %following = add i64 %index, 1
-  %expected.next = add i64 %expected, %threads
-  br i1 %alone, label %join, label %arrive
+  %unmeeting = or i1 %alone, %is.unmet
+  %arrivals = select i1 %unmeeting, i64 0, i64 %threads
+  %expected.next = add i64 %expected, %arrivals
+  br i1 %unmeeting, label %join, label %arrive
 arrive:
   %before = atomicrmw add ptr %arrived, i64 1 acq_rel
   br label %wait
@@ -145,7 +166,10 @@ wait:
   %spins = phi i64 [ 0, %arrive ], [ %spins.next, %again ], [ 0, %yield ]
   %now = load atomic i64, ptr %arrived acquire, align 8
   %all = icmp sge i64 %now, %expected.next
-  br i1 %all, label %join, label %look
+  %halt = load atomic i64, ptr %stopped acquire, align 8
+  %halted = icmp ne i64 %halt, 0
+  %leave = or i1 %all, %halted
+  br i1 %leave, label %join, label %look
 look:
   %patient = icmp slt i64 %spins, {spins}
   br i1 %patient, label %again, label %yield
