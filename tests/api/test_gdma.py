@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from tpukernel.api import (
     ChipFunctionError,
     MissingFunction,
     StaticStreamError,
+    executing,
     gdma_copy,
     gdma_gather,
     gdma_matrix,
@@ -39,15 +41,17 @@ from tpukernel.api import (
     tpu_gdma_mask_select_L2S,
     tpu_gdma_mask_select_S2S_with_ret,
     tpu_gdma_matrix_S2L,
+    tpu_gdma_nonzero_S2S,
     tpu_gdma_set_C_local,
     tpu_gdma_set_C_system,
 )
 from tpukernel.chips.errors import ShapeError
 from tpukernel.chips.tensors import Constant, Dim4, LocalTensor, SystemTensor
-from tpukernel.dtypes import f16, f32, i8, u8, u32
+from tpukernel.dtypes import f16, f32, i8, i32, u8, u32
 from tpukernel.errors import TpuError
 from tpukernel.isa import DmaGather, DmaScatter, DmaTensor, Rounding
 from tpukernel.isa.errors import SystemRangeError
+from tpukernel.sim import Machine
 
 DDR, LOCAL, LANE = BM1684X.regions["ddr"].base, BM1684X.regions["lmem"].base, BM1684X.lane_bytes
 MODULES = (gdma_copy, gdma_gather, gdma_matrix, quantization, scatter_gather)
@@ -207,13 +211,30 @@ def test_matrices_have_rows_and_columns(sizes: tuple[int, int, int]) -> None:
 
 def test_numbers_of_selected_elements_are_known_at_run_time_only() -> None:
     with recording() as program:
-        with pytest.raises(StaticStreamError, match="tpu_gdma_get_filter_num waits for the chip"):
+        with pytest.raises(StaticStreamError, match="tpu_gdma_get_filter_num in a recording"):
             tpu_gdma_get_filter_num()
-        with pytest.raises(StaticStreamError, match="tpu_gdma_mask_select_S2S_with_ret"):
+        with pytest.raises(StaticStreamError, match="tpu_gdma_mask_select_S2S_with_ret in a recording"):
             tpu_gdma_mask_select_S2S_with_ret(DDR, DDR + 4096, DDR + 8192, False, (1, 3, 4, 5), f32, u8)
-        with pytest.raises(ArgumentError, match="mask_addr"):
-            tpu_gdma_mask_select_S2S_with_ret(DDR, DDR + 4096, DDR + 8192, True, (1, 3, 4, 5), f32, u8)
     assert not program.groups[0].gdma
+
+
+def test_numbers_of_selected_elements_while_the_chip_runs() -> None:
+    """As the library returns them where its calls execute (measured with these numbers: 5, then 1)."""
+    machine, shape = Machine(BM1684X), (1, 3, 4, 8)
+    mask, data = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
+    mask.reshape(-1)[[3, 5, 40, 77, 90]] = 7
+    data.reshape(-1)[3] = 1.0
+    machine.load(SystemTensor(DDR + 8192, shape, u8), mask)
+    machine.load(SystemTensor(DDR + 4096, shape, f32), data)
+    with executing(machine):
+        assert tpu_gdma_get_filter_num() == 0
+        assert tpu_gdma_mask_select_S2S_with_ret(DDR, DDR + 4096, DDR + 8192, False, shape, f32, u8) == 5
+        assert tpu_gdma_get_filter_num() == 5
+        assert machine.dump(SystemTensor(DDR, (1, 1, 1, 5), f32)).tolist() == [[[[1.0, 0.0, 0.0, 0.0, 0.0]]]]
+        tpu_gdma_nonzero_S2S(DDR, DDR + 4096, shape, i32, 3)
+        assert tpu_gdma_get_filter_num() == 1
+        with pytest.raises(ArgumentError, match="mask_addr"):
+            tpu_gdma_mask_select_S2S_with_ret(DDR, DDR + 4096, DDR + 8192, True, shape, f32, u8)
 
 
 @pytest.mark.parametrize("name", sdma.__all__)

@@ -22,7 +22,8 @@ from tpukernel.api.arguments import (
     SystemOut,
     Uint,
 )
-from tpukernel.api.errors import ArgumentError, StaticStreamError
+from tpukernel.api.errors import ArgumentError
+from tpukernel.api.executing import execution
 from tpukernel.api.function import Emitted, function, host_function
 from tpukernel.api.gdma_operands import Memory, alike, anywhere, filling, need_unit_stride, system
 from tpukernel.api.operands import local, need_one
@@ -48,6 +49,8 @@ __all__ = [
 ]
 
 GROUP = "GDMA functions"
+
+NOT_STATIC = "the commands run later, and no number of elements is known yet"
 
 
 # ---------------------------------------------------------------------------- gather
@@ -301,30 +304,24 @@ def _select(dst: Address, src: Memory, mask: Memory) -> Emitted:
 def tpu_gdma_mask_select_S2S_with_ret(
     dst_addr: SystemInOut, src_addr: SystemIn, mask_addr: AddressIn, mask_in_lmem: bool, shape: Dim4, data_dtype: Dtype, mask_dtype: Dtype
 ) -> int:
-    """As tpu_gdma_mask_select_S2S, and the number of selected elements: not in a static command stream.
+    """As tpu_gdma_mask_select_S2S, and returns the number of selected elements, inside of `executing`.
 
     Raises:
-        StaticStreamError: the number exists only when the chip has run.
+        StaticStreamError: in a recording: the number exists only when the chip has run.
     """
-    tpu_gdma_mask_select_S2S.instructions(dst_addr, src_addr, mask_addr, mask_in_lmem, shape, data_dtype, mask_dtype)
-    raise _only_at_run_time("tpu_gdma_mask_select_S2S_with_ret")
+    run = execution("tpu_gdma_mask_select_S2S_with_ret", NOT_STATIC)
+    tpu_gdma_mask_select_S2S(dst_addr, src_addr, mask_addr, mask_in_lmem, shape, data_dtype, mask_dtype)
+    return run.synchronize().filter_num
 
 
 @host_function(GROUP)
 def tpu_gdma_get_filter_num() -> int:
-    """The number of elements that the last mask select or nonzero found: not in a static command stream.
+    """The number of elements that the last mask select or nonzero function found, inside of `executing`.
 
     Raises:
-        StaticStreamError: the number exists only when the chip has run.
+        StaticStreamError: in a recording: the number exists only when the chip has run.
     """
-    raise _only_at_run_time("tpu_gdma_get_filter_num")
-
-
-def _only_at_run_time(name: str) -> StaticStreamError:
-    return StaticStreamError(
-        f"{name} waits for the chip and reads a register of the GDMA, which a recorded command stream cannot do",
-        help="use the whole result and count on the chip, for example by adding up the mask",
-    )
+    return execution("tpu_gdma_get_filter_num", NOT_STATIC).synchronize().filter_num
 
 
 @function(GROUP, DmaNonzero)

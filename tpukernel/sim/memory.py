@@ -55,6 +55,7 @@ class Memory:
         spaces: the bytes of each memory as the computer has them; local memory has `lane_stride` bytes a lane.
         lane_stride: bytes from one lane to the next in the computer.
         written: which bytes hold something, as far as it is known.
+        filter_num: a register of the GDMA: how many elements the last DMA_masked_select or DMA_nonzero found.
     """
 
     def __init__(self, chip: Chip, ddr_bytes: int = DEFAULT_DDR_BYTES) -> None:
@@ -68,6 +69,7 @@ class Memory:
 
             self.spaces["static"][:] = static_memory(chip)
         self.written = Written(self.sizes)
+        self.filter_num = 0
 
     # ------------------------------------------------------------------ bytes
 

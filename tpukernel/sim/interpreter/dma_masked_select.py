@@ -10,6 +10,8 @@ __all__ = ["execute"]
 
 
 def execute(instruction: DmaMaskedSelect, memory: Memory) -> None:
-    """Write the selected elements, in order of (n, c, h, w), and nothing behind them."""
+    """Write the selected elements, in order of (n, c, h, w), and nothing behind them; their number goes to the register."""
     values, mask = memory.load(instruction.src), memory.load(instruction.mask)
-    put_first(memory, instruction.dst, values[mask != 0])
+    selected = values[mask != 0]
+    put_first(memory, instruction.dst, selected)
+    memory.filter_num = selected.size
