@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tpukernel.sim.jit.kernel import SCRATCH, Call
+from tpukernel.sim.interpreter.numerics.accumulate import GROUP
+from tpukernel.sim.jit.kernel import SCRATCH, Call, Kernel
 from tpukernel.sim.jit.llvm import host_target
+from tpukernel.sim.jit.products.group_left import GroupLeftKernel
+from tpukernel.sim.jit.products.groups import GroupBlock
 from tpukernel.sim.jit.products.kernel import MOST_ROWS, Head, ProductKernel
+from tpukernel.sim.jit.products.kinds import GROUPS
 from tpukernel.sim.jit.products.left import LeftHead, LeftKernel
 from tpukernel.sim.jit.products.product import Grid, Offsets, Product
 from tpukernel.sim.jit.products.record import Builder
@@ -27,6 +31,8 @@ def product_calls(product: Product, scratch: int = 0, *, fused: bool = False) ->
     rows = kind.rows(target)
     blocks, order = -(-product.rows // rows), _order(product)
     block_bytes = kind.size * rows * (order.size // kind.per_step)
+    if kind == GROUPS:
+        block_bytes = GroupBlock(target).bytes * len(product.group_counts)
     left = _left_call(product, order, blocks, block_bytes, scratch)
     main = _main_call(product, order, blocks, block_bytes, scratch, fused)
     left.scratch = main.scratch = scratch + blocks * block_bytes
@@ -58,7 +64,20 @@ def _left_call(product: Product, order: Offsets, blocks: int, block_bytes: int, 
     builder.grid(LeftHead.FROM, left)
     builder.offsets(LeftHead.ROWS, filled)
     builder.offsets(LeftHead.K, _along(left.second, product.depth)[order])
-    return Call(LeftKernel(kind, left.dtype), builder.words, builder.pointers, units=blocks, cost=0.6 * blocks * rows * order.size)
+    kernel: Kernel = LeftKernel(kind, left.dtype)
+    if kind == GROUPS:
+        kernel = GroupLeftKernel(left.dtype)
+        builder.words[LeftHead.STEPS] = len(product.group_counts)
+        runs = _runs(_along(left.second, product.depth), left.dtype.itemsize)
+        pairs = ((count, count == GROUP and run) for count, run in zip(product.group_counts, runs, strict=True))
+        builder.offsets(LeftHead.COUNTS, [int(word) for pair in pairs for word in pair])
+    return Call(kernel, builder.words, builder.pointers, units=blocks, cost=0.6 * blocks * rows * order.size)
+
+
+def _runs(offsets: Offsets, itemsize: int) -> list[bool]:
+    """By group, whether its numbers lie one behind the other."""
+    steps = np.diff(offsets.reshape(-1, GROUP), axis=1)
+    return np.all(steps == itemsize, axis=1).tolist()
 
 
 _NANOSECONDS = {"f32": 0.03, "pairs": 0.015, "i32": 0.06, "i64": 0.2, "groups": 0.1}
@@ -88,6 +107,7 @@ def _main_call(product: Product, order: Offsets, blocks: int, block_bytes: int, 
         offsets = _along(grid.second, product.columns)
         builder.columns(word, column_table(offsets, grid.dtype.itemsize, lanes, vectors, stored=stored))
 
+    builder.offsets(Head.COUNTS, product.group_counts)
     builder.grid(Head.RIGHT, product.right)
     builder.offsets(Head.RIGHT_STEPS, _along(product.right.first, product.depth)[order])
     columns(Head.RIGHT_COLUMNS, product.right)

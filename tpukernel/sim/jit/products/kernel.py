@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
 from tpukernel.dtypes import Dtype
 from tpukernel.sim.jit.ir import I64, PTR, Function, Type, Value, integer
 from tpukernel.sim.jit.llvm import ENTRY, Target, host_target
-from tpukernel.sim.jit.products.groups import group_functions
+from tpukernel.sim.jit.products.groups import GroupBlock, GroupPanel, group_functions
 from tpukernel.sim.jit.products.kinds import Kind, panel_value
 from tpukernel.sim.jit.products.microkernel import tile
 from tpukernel.sim.jit.products.module import join
@@ -45,6 +44,8 @@ class Head(IntEnum):
     DST = 11
     DST_ROWS = 12
     DST_COLUMNS = 13
+    COUNTS = 14
+    """Of groups: how many places are used."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,7 @@ class _Driver:
         self.record, first, last = function.arguments
         most_rows = MOST_ROWS + self.block_rows
         self.buffers = [function.alloca(most_rows * self.row_bytes) for _ in range(kind.buffers)]
-        panel_bytes = self.steps * self.row_bytes
-        self.panel = function.alloca(2 * panel_bytes + 1024 if kind.name == "groups" else panel_bytes)
+        self.panel = function.alloca(GroupPanel(target).bytes if kind.name == "groups" else self.steps * self.row_bytes)
         self.scratch = function.alloca(8 * self.lanes)
         rows, blocks, chunks, columns = (word_of(self.record, word) for word in (Head.ROWS, Head.BLOCKS, Head.CHUNKS, Head.COLUMNS))
         with function.loop(first, last, maybe_none=True) as unit:
@@ -166,20 +166,19 @@ class _Driver:
                 count = (end - loop.index).smin(self.steps)
                 function.call("panel", I64, [record, entries, loop.index, count, self.panel])
                 if self.kind.name == "groups":
-                    function.call("codes", I64, [self.panel])
-                step_bytes = self._left_step_bytes()
+                    used = table_of(record, Head.COUNTS).offset(loop.index.lshr(5) << 3).load(I64, 8)
+                    function.call("codes", I64, [self.panel, used])
+                before = self._left_step_bytes(loop.index)
                 with function.loop(self.first_block, self.last_block) as block:
-                    place = left.offset(block.index * block_bytes).offset(step_bytes(loop.index))
+                    place = left.offset(block.index * block_bytes).offset(before)
                     sums = buffer.offset((block.index - self.first_block) * (self.block_rows * self.row_bytes))
                     function.call("tile", I64, [count, place, self.panel, sums])
 
-    def _left_step_bytes(self) -> Callable[[Value], Value]:
+    def _left_step_bytes(self, step: Value) -> Value:
+        """Bytes of the steps of a block in front of this one."""
         if self.kind.name == "groups":
-            from tpukernel.sim.jit.products.groups import group_bytes
-
-            size = group_bytes(self.block_rows) // 32
-            return lambda step: step * size
-        return lambda step: step * (self.kind.size * self.block_rows)
+            return step.lshr(5) * GroupBlock(self.function.target).bytes
+        return step * (self.kind.size * self.block_rows)
 
     def _finish(self) -> None:
         function, record, kernel = self.function, self.record, self.kernel

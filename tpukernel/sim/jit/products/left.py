@@ -26,6 +26,8 @@ class LeftHead(IntEnum):
     """Table of the offsets of every k, filled up to whole steps."""
     TO = 5
     BLOCK_BYTES = 6
+    COUNTS = 7
+    """Of groups: by group two words, how many places are used, and whether all 32 are and lie one behind the other."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from tpukernel.sim.jit.nest import is_injective
 from tpukernel.sim.jit.nest_kernel import Elementwise, nest_calls
 from tpukernel.sim.jit.numerics.ints import extended
 from tpukernel.sim.jit.products.calls import product_calls
-from tpukernel.sim.jit.products.kinds import GROUPS
 from tpukernel.sim.jit.products.product import Grid, Offsets, Product
 from tpukernel.sim.memory import Memory
 
@@ -120,8 +119,6 @@ class Preparation:
 
     def finish(self, product: Product) -> list[Call]:
         """All calls: those so far, and those of the product."""
-        if product.kind == GROUPS:
-            raise Unsuitable
         if max(product.rows, product.depth, product.columns) > MOST_OFFSETS:
             raise Unsuitable
         calls = [*self.calls, *product_calls(product, self.used)]
