@@ -23,7 +23,7 @@ from tpukernel.api.arguments import (
     Uint,
 )
 from tpukernel.api.errors import ArgumentError
-from tpukernel.api.executing import execution
+from tpukernel.api.executing import Execution, execution
 from tpukernel.api.function import Emitted, function, host_function
 from tpukernel.api.gdma_operands import Memory, alike, anywhere, filling, need_unit_stride, system
 from tpukernel.api.operands import local, need_one
@@ -311,17 +311,23 @@ def tpu_gdma_mask_select_S2S_with_ret(
     """
     run = execution("tpu_gdma_mask_select_S2S_with_ret", NOT_STATIC)
     tpu_gdma_mask_select_S2S(dst_addr, src_addr, mask_addr, mask_in_lmem, shape, data_dtype, mask_dtype)
-    return run.synchronize().filter_num
+    return _take_filter_num(run)
 
 
 @host_function(GROUP)
 def tpu_gdma_get_filter_num() -> int:
-    """The number of elements that the last mask select or nonzero function found, inside of `executing`.
+    """The number of elements that the last mask select or nonzero function found, inside of `executing`; 0 the next time (measured).
 
     Raises:
         StaticStreamError: in a recording: the number exists only when the chip has run.
     """
-    return execution("tpu_gdma_get_filter_num", NOT_STATIC).synchronize().filter_num
+    return _take_filter_num(execution("tpu_gdma_get_filter_num", NOT_STATIC))
+
+
+def _take_filter_num(run: Execution) -> int:
+    memory = run.synchronize()
+    number, memory.filter_num = memory.filter_num, 0
+    return number
 
 
 @function(GROUP, DmaNonzero)
