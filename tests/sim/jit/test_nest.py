@@ -67,14 +67,16 @@ def test_every_element_is_visited_once(placements: list[Placement]) -> None:
 
 def test_a_tensor_without_gaps_is_one_run() -> None:
     placement = Placement(64, 4, (Axis(2, 4800), Axis(3, 1600), Axis(20, 80), Axis(20, 4)))
-    assert nests([placement, placement]) is not None
-    [nest] = nests([placement, placement]) or ()
-    assert nest.sizes == (1, 1, 1, 1, 2400)
+    found = nests([placement, placement])
+    assert found is not None and len(found) == 1
+    assert found[0].sizes == (1, 1, 1, 1, 2400)
 
 
 def test_a_long_run_is_cut_into_units() -> None:
     placement = Placement(0, 1, (Axis(5 * CHUNK + 7, 1),))
-    [nest] = nests([placement]) or ()
+    found = nests([placement])
+    assert found is not None and len(found) == 1
+    nest = found[0]
     assert nest.sizes[0] == 6 and nest.last == 7
     assert visited([placement], nest) == [(k,) for k in range(5 * CHUNK + 7)]
 
