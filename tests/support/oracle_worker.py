@@ -94,13 +94,13 @@ def _record(chip: Any, job: dict[str, Any]) -> list[bytes]:
 
 
 def _host_call(lib: Any, name: str, result: str, kinds: list[str], values: list[Any]) -> list[int]:
-    """What a function returns; for result "out4" what it writes to its first parameter, a dim4."""
+    """What a function returns; for result "out4" ("4out") what it writes to its first (last) parameter, a dim4."""
     function = getattr(lib, name)
     arguments = list(map(_argument, kinds, values))
-    if result == "out4":
+    if result in ("out4", "4out"):
         out = (C.c_int32 * 4)()
         function.restype = None
-        function(out, *arguments)
+        function(*([out, *arguments] if result == "out4" else [*arguments, out]))
         return list(out)
     function.restype = _RESULTS[result]
     found = function(*arguments)

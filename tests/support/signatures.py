@@ -36,6 +36,8 @@ class Parameter:
         raw bits of a ``scalar_t`` as an unsigned ``int``
     ``variable``
         ("const", raw bits) or ("addr", local address), or the same as a dict of one item
+    ``node``
+        (number of the last TIU command, of the last GDMA command, whether of a parallel section)
     ``dtype``/``rounding``/``bool``/``int``/``uint``/``u8``/``s8``/``float``
         the number itself
     """

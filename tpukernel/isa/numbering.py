@@ -110,9 +110,11 @@ class Numbering:
         """What `tpu_set_parallel_id_node` does.
 
         Raises:
-            ParallelSectionError: a node is not from a parallel section.
+            ParallelSectionError: a node is not from a parallel section, or an engine has not come as far as the other one sees it.
         """
-        if not (tiu.parallel and gdma.parallel):
-            raise ParallelSectionError("these are not the nodes of a parallel section", help="take them with tpu_get_parallel_id_node")
+        if not (tiu.parallel and gdma.parallel and tiu.tiu >= gdma.tiu and gdma.gdma >= tiu.gdma):
+            raise ParallelSectionError(
+                f"{tiu} and {gdma} are not the nodes of a parallel section", help="take both with tpu_get_parallel_id_node"
+            )
         self.views = {"tiu": tiu, "gdma": gdma}
         self.node = replace(self.node, parallel=True)
