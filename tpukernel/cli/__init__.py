@@ -10,12 +10,12 @@ import sys
 from collections.abc import Sequence
 
 from tpukernel import __version__
-from tpukernel.cli import chips, cost, disasm, doctor
+from tpukernel.cli import cache, chips, cost, disasm, doctor
 from tpukernel.errors import TpuError
 
 __all__ = ["main"]
 
-_COMMANDS = (disasm, cost, chips, doctor)
+_COMMANDS = (disasm, cost, chips, doctor, cache)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.support.kernels import random_kernel
 from tpukernel import BM1684X, f32, i32
@@ -30,6 +31,10 @@ def filled(seed: int = 0) -> Machine:
     machine = Machine(BM1684X, ddr_bytes=1 << 24)
     machine.write("ddr", 0, np.random.default_rng(seed).standard_normal(1 << 22).astype(np.float32))
     return machine
+
+
+def numbers(machine: Machine) -> NDArray[np.float32]:
+    return machine.dump(SYSTEM).astype(np.float32)
 
 
 def doubling(times: int = 1) -> Program:
@@ -104,17 +109,17 @@ def test_a_plan_is_made_once_and_again_when_commands_change() -> None:
     group = program.groups[0]
     group.tiu[0] = group.tiu[0].replace(src1=Constant.of(3.0, f32))
     assert plan_of(program, machine.memory) is not first
-    given = machine.dump(SYSTEM)
+    given = numbers(machine)
     machine.run(program, engine="jit", check=False)
-    assert np.array_equal(machine.dump(SYSTEM), 3 * given)
+    assert np.array_equal(numbers(machine), 3 * given)
 
 
 def test_one_program_on_two_machines() -> None:
     program, one, other = doubling(), filled(1), filled(2)
-    expected = [2 * machine.dump(SYSTEM) for machine in (one, other)]
+    expected = [2 * numbers(machine) for machine in (one, other)]
     for machine in (one, other):
         machine.run(program, engine="jit", check=False)
-    assert [machine.dump(SYSTEM).tolist() for machine in (one, other)] == [values.tolist() for values in expected]
+    assert [numbers(machine).tolist() for machine in (one, other)] == [values.tolist() for values in expected]
 
 
 def test_errors_come_at_their_command() -> None:
@@ -167,7 +172,7 @@ def test_what_a_kernel_refuses_the_interpreter_does(threads: int, monkeypatch: p
     monkeypatch.setattr(plan, "lower", lower_some)
     machine, program = filled(), doubling(3)
     machine.threads = threads
-    expected = 2 * machine.dump(SYSTEM)
+    expected = 2 * numbers(machine)
     machine.run(program, engine="jit", check=False)
-    assert np.array_equal(machine.dump(SYSTEM), expected)
+    assert np.array_equal(numbers(machine), expected)
     assert all(plan_of(program, machine.memory).native)
