@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tpukernel import __version__
+from tpukernel.cache import default_cache
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage]
@@ -73,13 +74,9 @@ def _model() -> dict[str, str]:
 
 
 def _cache() -> dict[str, str]:
-    try:
-        import platformdirs
-    except ImportError:
-        return {"folder": "unknown without platformdirs"}
-    folder = Path(platformdirs.user_cache_dir("tpukernel", appauthor=False))
-    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-    return {"folder": str(folder), "files": str(len(files)), "bytes": str(sum(path.stat().st_size for path in files))}
+    cache = default_cache()
+    entries = cache.entries()
+    return {"folder": str(cache.folder or "none"), "files": str(len(entries)), "bytes": str(sum(entry.size for entry in entries))}
 
 
 def _official() -> dict[str, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from weakref import WeakKeyDictionary
 
 from tpukernel.chips.placement import Axis, Placement
-from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
+from tpukernel.chips.tensors import Constant, Operand
 from tpukernel.sim.jit.kernel import ARGUMENTS, SCRATCH
+from tpukernel.sim.jit.nest import Form, form_of, is_injective
 from tpukernel.sim.memory import Memory
 
 __all__ = ["Place", "conflicts", "place_of", "places_of", "same_elements"]
@@ -40,6 +42,16 @@ class Place:
         lane, byte = divmod(self.host.base, self.lane_stride) if self.lane_stride else (0, self.host.base)
         return lane + low_lane, lane + high_lane + 1, byte + low_byte, byte + high_byte + size
 
+    @cached_property
+    def form(self) -> Form:
+        """The axes of the elements in the computer."""
+        return form_of(self.host)
+
+    @cached_property
+    def injective(self) -> bool:
+        """Whether it is plain that no two elements share a byte."""
+        return is_injective(self.host)
+
     @classmethod
     def constant(cls, constant: Constant) -> Place:
         """A constant as an element that is repeated in every dimension."""
@@ -56,8 +68,22 @@ class Place:
         return cls(SCRATCH, Placement(offset, itemsize, tuple(reversed(axes))))
 
 
-def place_of(memory: Memory, operand: LocalTensor | SystemTensor | Constant) -> Place | None:
+def place_of(memory: Memory, operand: Operand) -> Place | None:
     """Where an operand lies; None where no placement in the computer can say it (elements that go on from one lane to the next)."""
+    known = _known.setdefault(memory, {})
+    if operand in known:
+        return known[operand]
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[operand] = found = _find(memory, operand)
+    return found
+
+
+_known: WeakKeyDictionary[Memory, dict[Operand, Place | None]] = WeakKeyDictionary()
+_MOST_KNOWN = 1 << 16
+
+
+def _find(memory: Memory, operand: Operand) -> Place | None:
     if isinstance(operand, Constant):
         return Place.constant(operand)
     space, placement = memory.place(operand)
@@ -65,7 +91,7 @@ def place_of(memory: Memory, operand: LocalTensor | SystemTensor | Constant) -> 
     return None if host is None else Place(space, host, lane_stride=memory.lane_stride if space == "lmem" else 0)
 
 
-def places_of(memory: Memory, operands: Iterable[LocalTensor | SystemTensor | Constant]) -> list[Place] | None:
+def places_of(memory: Memory, operands: Iterable[Operand]) -> list[Place] | None:
     """Where operands lie; None if one of them has no place (see `place_of`)."""
     found = [place_of(memory, operand) for operand in operands]
     known = [place for place in found if place is not None]

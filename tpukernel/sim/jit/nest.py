@@ -16,7 +16,7 @@ from math import prod
 
 from tpukernel.chips.placement import Axis, Placement
 
-__all__ = ["DIMS", "MAX_NESTS", "Nest", "is_injective", "nests"]
+__all__ = ["DIMS", "MAX_NESTS", "Form", "Nest", "form_of", "is_injective", "nests", "nests_of"]
 
 DIMS = 5
 """Loops of a nest, the innermost one included."""
@@ -71,7 +71,7 @@ def nests(placements: Sequence[Placement]) -> tuple[Nest, ...] | None:
     Args:
         placements: of the result first, whose elements must not lie on each other. A dimension of size 1 of another operand is repeated.
     """
-    return _nests(tuple(placement.axes for placement in placements))
+    return nests_of(tuple(_form(placement.axes) for placement in placements))
 
 
 def is_injective(placement: Placement) -> bool:
@@ -91,10 +91,28 @@ def _is_injective(axes: Axes, itemsize: int) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """The axes of a placement. There is one object for equal axes, so that it is cheap to look things up by it."""
+
+    axes: Axes
+
+
+@lru_cache(maxsize=1 << 14)
+def _form(axes: Axes) -> Form:
+    return Form(axes)
+
+
+def form_of(placement: Placement) -> Form:
+    """The axes of a placement."""
+    return _form(placement.axes)
+
+
 @lru_cache(maxsize=4096)
-def _nests(operands: tuple[Axes, ...]) -> tuple[Nest, ...] | None:
+def nests_of(operands: tuple[Form, ...]) -> tuple[Nest, ...] | None:
+    """What `nests` tells of placements with these axes."""
     dimensions: list[list[_Piece]] = []
-    for axes in zip(*operands, strict=True):
+    for axes in zip(*(form.axes for form in operands), strict=True):
         pieces = _pieces(axes)
         if pieces is None:
             return None

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 from tpukernel.sim.jit.access import Place, conflicts, same_elements
 from tpukernel.sim.jit.ir import I1, I64, PTR, Function, Value, integer
 from tpukernel.sim.jit.kernel import ARGUMENTS, Call
 from tpukernel.sim.jit.llvm import ENTRY, Target
-from tpukernel.sim.jit.nest import DIMS, Nest, is_injective, nests
+from tpukernel.sim.jit.nest import DIMS, Form, Nest, nests_of
 
 __all__ = ["Body", "Elementwise", "Inner", "NestKernel", "nest_calls", "unchecked_nest_calls"]
 
@@ -230,41 +231,79 @@ def nest_calls(operation: Elementwise, results: Sequence[Place], sources: Sequen
         None where the order in which elements are written could be seen, because elements of a result lie on each other or on other
         elements of a source.
     """
-    if not all(is_injective(result.host) for result in results):
+    if not all(result.injective for result in results):
         return None
     for number, result in enumerate(results):
-        others = [*sources, *results[number + 1 :]]
-        if any(conflicts(result, other) and not same_elements(result, other) for other in others):
-            return None
+        for other in (*sources, *results[number + 1 :]):
+            if conflicts(result, other) and not same_elements(result, other):
+                return None
     return unchecked_nest_calls(operation, [*results, *sources])
 
 
 def unchecked_nest_calls(operation: Elementwise, places: Sequence[Place]) -> list[Call] | None:
     """The calls, for places of which it is known that nobody can see the order."""
-    found = nests([place.host for place in places])
+    found = _drafts(operation, tuple([(place.space, place.form) for place in places]))
+    return None if found is None else [draft.call(places) for draft in found]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A call whose pointers are still missing.
+
+    Attributes:
+        record: the words, pointers as offsets from the bases of their operands.
+        bases: by operand that lies in a memory: (word of its pointer, number of the operand).
+        constants: numbers of the operands that are constants.
+    """
+
+    kernel: NestKernel
+    record: tuple[int, ...]
+    bases: tuple[tuple[int, int], ...]
+    constants: tuple[int, ...]
+    pointers: tuple[tuple[int, str], ...]
+    units: int
+    cost: float
+
+    def call(self, places: Sequence[Place]) -> Call:
+        record = list(self.record)
+        for word, number in self.bases:
+            record[word] += places[number].host.base
+        record += [places[number].bits for number in self.constants]
+        return Call(self.kernel, record, self.pointers, units=self.units, cost=self.cost)
+
+
+@lru_cache(maxsize=4096)
+def _drafts(operation: Elementwise, operands: tuple[tuple[str, Form], ...]) -> tuple[_Draft, ...] | None:
+    found = nests_of(tuple(form for _, form in operands))
     tables = [len(operation.results) + number for number in operation.tables]
     if found is None or any(nest.strides[k][-1] for nest in found for k in tables):
         return None
-    return [_call(operation, places, nest) for nest in found]
+    return tuple(_draft(operation, [space for space, _ in operands], nest) for nest in found)
 
 
-def _call(operation: Elementwise, places: Sequence[Place], nest: Nest) -> Call:
+def _draft(operation: Elementwise, spaces: Sequence[str], nest: Nest) -> _Draft:
     sizes = (*operation.results, *operation.sources)
     inner = tuple(map(_inner_class, sizes, (strides[-1] for strides in nest.strides)))
-    record = [*nest.sizes, nest.last]
+    record, bases, constants = [*nest.sizes, nest.last], list[tuple[int, int]](), list[int]()
+    end = _HEAD + len(spaces) * _WORDS
     pointers: list[tuple[int, str]] = []
-    constants = _HEAD + len(places) * _WORDS
-    for place, offset, strides in zip(places, nest.offsets, nest.strides, strict=True):
-        pointers.append((len(record), place.space))
-        if place.space == ARGUMENTS:
-            record.append(8 * constants)
-            constants += 1
+    for number, (space, offset, strides) in enumerate(zip(spaces, nest.offsets, nest.strides, strict=True)):
+        pointers.append((len(record), space))
+        if space == ARGUMENTS:
+            offset = 8 * (end + len(constants))
+            constants.append(number)
         else:
-            record.append(place.host.base + offset)
-        record += strides
-    record += [place.bits for place in places if place.space == ARGUMENTS]
-    kernel = NestKernel(operation, inner, depth=next(depth for depth in DEPTHS if depth >= nest.depth))
-    return Call(kernel, record, pointers, units=nest.sizes[0], cost=20 + operation.nanoseconds * nest.elements)
+            bases.append((len(record), number))
+        record += [offset, *strides]
+    return _Draft(
+        kernel=NestKernel(operation, inner, depth=next(depth for depth in DEPTHS if depth >= nest.depth)),
+        record=tuple(record),
+        bases=tuple(bases),
+        constants=tuple(constants),
+        pointers=tuple(pointers),
+        units=nest.sizes[0],
+        cost=20 + operation.nanoseconds * nest.elements,
+    )
 
 
 def _inner_class(size: int, stride: int) -> Inner:

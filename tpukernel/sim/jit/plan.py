@@ -6,7 +6,7 @@ memories of a chip; bound to a machine, they become pointers. Plans are kept wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -133,15 +133,11 @@ def plan_of(program: Program, memory: Memory) -> Plan:
     """The plan of a program for memories of that size; the one from last time if the commands are still the same ones."""
     commands = [list(engine) for group in program.groups for engine in (group.tiu, group.gdma)]
     kept = _plans.get(program)
-    if kept is not None and kept.ddr_bytes == memory.sizes["ddr"] and _same(kept.commands, commands):
+    if kept is not None and kept.ddr_bytes == memory.sizes["ddr"] and kept.commands == commands:
         return kept.plan
     plan = _make(list(program), memory)
     _plans[program] = _Kept(commands, memory.sizes["ddr"], plan)
     return plan
-
-
-def _same(one: Sequence[Sequence[Instruction]], other: Sequence[Sequence[Instruction]]) -> bool:
-    return len(one) == len(other) and all(len(a) == len(b) and all(map(lambda x, y: x is y, a, b)) for a, b in zip(one, other, strict=True))
 
 
 def address_of(kernel: Kernel) -> int:

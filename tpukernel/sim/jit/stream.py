@@ -8,6 +8,7 @@ and they meet at a barrier behind it. Small rows are done by the first thread al
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from functools import cache
 from typing import cast
@@ -50,7 +51,8 @@ def executor() -> Run:
 
 
 def _yield_address() -> int:
-    return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
+    library, name = ("kernel32", "SwitchToThread") if os.name == "nt" else (None, "sched_yield")
+    return ctypes.cast(getattr(ctypes.CDLL(library), name), ctypes.c_void_p).value or 0
 
 
 _FLAGS = {"denormals": WITH_DENORMALS, "small": SMALL, "no_barrier": NO_BARRIER}
