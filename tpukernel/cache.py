@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache as once
 from pathlib import Path
 
-__all__ = ["CACHE_FOLDER", "Cache", "Entry", "default_cache"]
+__all__ = ["CACHE_FOLDER", "Cache", "Entry", "default_cache", "default_folder"]
 
 CACHE_FOLDER = "TPUKERNEL_CACHE"
 """Environment variable: the folder of the cache; empty for none."""
@@ -147,12 +147,17 @@ class Cache:
         self._written = left
 
 
-@once
-def default_cache() -> Cache:
-    """The cache of the user: in the folder that `TPUKERNEL_CACHE` names, else where the system keeps caches."""
+def default_folder() -> Path | None:
+    """The folder that `TPUKERNEL_CACHE` names, else one where the system keeps caches; None for no cache."""
     named = os.environ.get(CACHE_FOLDER)
     if named is not None:
-        return Cache(Path(named) if named else None)
+        return Path(named) if named else None
     from platformdirs import user_cache_path
 
-    return Cache(user_cache_path("tpukernel", appauthor=False) / "objects")
+    return user_cache_path("tpukernel", appauthor=False) / "objects"
+
+
+@once
+def default_cache() -> Cache:
+    """The cache of the user."""
+    return Cache(default_folder())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tpukernel import __version__
-from tpukernel.cache import default_cache
+from tpukernel.cache import Cache, default_folder
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage]
@@ -74,7 +74,10 @@ def _model() -> dict[str, str]:
 
 
 def _cache() -> dict[str, str]:
-    cache = default_cache()
+    try:
+        cache = Cache(default_folder())
+    except ImportError:
+        return {"folder": "unknown without platformdirs"}
     entries = cache.entries()
     return {"folder": str(cache.folder or "none"), "files": str(len(entries)), "bytes": str(sum(entry.size for entry in entries))}
 
