@@ -8,7 +8,7 @@ A row is made by a decorator from a Python function with the name and the parame
         return ...
 
 The annotations say what each parameter is and whether memory is read or written; the body says which instructions the call becomes and how
-the arguments go into their fields. What the chip allows (`Instruction.problems`) and the cycles (`tpukernel.cost`) follow from these.
+the arguments go into their fields. What the chip allows (`Function.problems`) and the cycles (`Function.costs`) follow from these.
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from types import MappingProxyType
-from typing import Final, Generic, ParamSpec, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Final, Generic, ParamSpec, TypeVar, get_type_hints
 
 from tpukernel.api.arguments import Kind, coerced, kind_of
 from tpukernel.api.errors import ArgumentError, ChipFunctionError
 from tpukernel.api.recording import located, recorder
+from tpukernel.chips.bm1684x import BM1684X
 from tpukernel.errors import TpuError
+from tpukernel.isa.errors import LegalityError
 from tpukernel.isa.instruction import Instruction
+
+if TYPE_CHECKING:
+    from tpukernel.cost import Cost
 
 __all__ = ["Emitted", "Function", "HostFunction", "MissingFunction", "Parameter", "Row", "function", "host_function", "missing", "rows"]
 
@@ -128,6 +133,25 @@ class Function(_Called[P, Emitted]):
             ArgumentError: an argument does not fit.
         """
         return self._body(**self._checked(args, kwargs))  # pyright: ignore[reportCallIssue]
+
+    def problems(self, *args: P.args, **kwargs: P.kwargs) -> list[LegalityError]:
+        """Every rule of the chip that a call would break; empty for a legal one.
+
+        Raises:
+            ArgumentError: an argument does not fit.
+        """
+        return [problem for instruction in self.instructions(*args, **kwargs) for problem in instruction.problems(BM1684X)]
+
+    def costs(self, *args: P.args, **kwargs: P.kwargs) -> list[Cost]:
+        """What each instruction of a call costs.
+
+        Raises:
+            ArgumentError: an argument does not fit.
+            UnknownCostError: nobody has measured such instructions.
+        """
+        from tpukernel.cost import cost_of
+
+        return [cost_of(instruction, BM1684X) for instruction in self.instructions(*args, **kwargs)]
 
 
 class HostFunction(_Called[P, R]):
