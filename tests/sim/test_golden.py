@@ -8,7 +8,7 @@ import pytest
 from tests.support.golden import FILL, SPACES, GoldenCase, golden_cases, static_memory
 from tpukernel.chips.static_memory import static_memory as chip_static_memory
 from tpukernel.isa.program import Program
-from tpukernel.sim.machine import Machine
+from tpukernel.sim.machine import ExecutionEngine, Machine
 
 DDR_BYTES = 8 << 20
 """No case touches DDR behind that."""
@@ -24,8 +24,8 @@ def machine() -> Machine:
     return _MACHINE[0]
 
 
-@pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.id)
-def test_final_memory_is_as_recorded(case: GoldenCase) -> None:
+def check(case: GoldenCase, engine: ExecutionEngine) -> None:
+    """Run a case, and compare all memories."""
     chip = machine()
     for space in SPACES:
         chip.memory.image(space)[...] = FILL[space]
@@ -35,10 +35,15 @@ def test_final_memory_is_as_recorded(case: GoldenCase) -> None:
     for space in SPACES:
         for run in case.expected[space]:
             expected[space][run.offset : run.offset + run.data.size] = run.data
-    chip.run(Program.from_streams(chip.chip, case.tiu, case.gdma), check=False)
+    chip.run(Program.from_streams(chip.chip, case.tiu, case.gdma), engine, check=False)
     for space in SPACES:
         wrong = np.flatnonzero(chip.memory.image(space).reshape(-1) != expected[space])
         assert not wrong.size, f"{wrong.size} bytes of {space} differ, the first at {wrong[:8]}"
+
+
+@pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.id)
+def test_final_memory_is_as_recorded(case: GoldenCase) -> None:
+    check(case, "interpreter")
 
 
 def test_the_tables_of_the_chip_are_those_of_the_recording() -> None:

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tests.support.differential import CASES
+from tests.support.differential import CASES, CHIP
 from tests.support.draw_arith import draw as draw_arith
 from tests.support.draw_arith import type_combinations
 from tests.support.native import Comparison
@@ -21,10 +21,12 @@ from tests.vendor import test_sim_linear as linear
 from tests.vendor import test_sim_special as special
 from tests.vendor import test_sim_transpose as transpose
 from tests.vendor import test_sim_vector as vector
+from tpukernel.chips.tensors import Layout, LocalTensor, SystemTensor
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i16, i32
 from tpukernel.isa.arith_op import ArithOp
 from tpukernel.isa.compare import CompareOp
 from tpukernel.isa.dma_matrix import DmaMatrixOp
+from tpukernel.isa.dma_tensor import DmaTensor
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.linear import LinearOp
 from tpukernel.isa.special import SpecialOp
@@ -111,3 +113,18 @@ def test_broadcasts(comparison: Comparison, make: Callable[[Random, str, Dtype],
 def test_matrices(comparison: Comparison, op: DmaMatrixOp, dst: str) -> None:
     rng = Random(f"{op.name} {dst}")
     check(comparison, (dma_matrix.matrix(rng, op, dst, dtype) for dtype in DMA_DTYPES for _ in range(3 * CASES)))
+
+
+@pytest.mark.parametrize("dtype", DMA_DTYPES, ids=repr)
+def test_exchanged_dimensions(comparison: Comparison, dtype: Dtype) -> None:
+    """Sizes around those of the blocks that are transposed in registers, alone and inside of other loops."""
+    base, rng = CHIP.regions["ddr"].base, Random(f"{dtype}")
+    copies: list[Instruction] = []
+    for c, h, w in ((8, 1, 8), (7, 1, 9), (9, 1, 7), (16, 2, 24), (15, 3, 17), (64, 1, 64), (65, 1, 8), (70, 5, 31), (3, 128, 2)):
+        n = rng.choice((1, 2))
+        gap = rng.choice((0, 0, 3))
+        channels_last = SystemTensor(base, (n, c, h, w), dtype, ((c + gap) * w * h, 1, (c + gap) * w, c + gap))
+        local = LocalTensor(rng.choice((0, 5, 63)) * CHIP.lane_bytes, (n, c, h, w), dtype, Layout.FREE, (2 * h * w, h * w, w, 1))
+        plain = SystemTensor(base + (1 << 20), (n, c, h, w), dtype, (c * h * w, h * w, w, 1))
+        copies += [DmaTensor(dst=a, src=b) for a, b in ((local, channels_last), (channels_last, local), (plain, channels_last))]
+    check(comparison, iter(copies))

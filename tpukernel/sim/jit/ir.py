@@ -188,6 +188,11 @@ class Value:
         first = self.function.emit(vector, f"insertelement {vector} poison, {self}, i64 0")
         return self.function.emit(vector, f"shufflevector {first}, {vector} poison, <{lanes} x i32> zeroinitializer")
 
+    def shuffle(self, other: Value, places: Sequence[int]) -> Value:
+        """A vector of these elements of this vector and (counted on) of another one."""
+        mask = f"<{len(places)} x i32> <{', '.join(f'i32 {place}' for place in places)}>"
+        return self.function.emit(self.type.vector(len(places)), f"shufflevector {self}, {self.like(other)}, {mask}")
+
     def offset(self, count: Value | int) -> Value:
         """The pointer that many bytes farther."""
         return self.function.emit(PTR, f"getelementptr i8, {self}, {self.function.i64(count)}")

@@ -17,10 +17,14 @@ from tpukernel.isa.dma_fields import ALL_LANES
 from tpukernel.sim.interpreter.moves import allows
 from tpukernel.sim.jit.access import Place, conflicts
 from tpukernel.sim.jit.kernel import ARGUMENTS, Call
-from tpukernel.sim.jit.nest import MAX_NESTS, is_injective
+from tpukernel.sim.jit.nest import is_injective
 from tpukernel.sim.jit.nest_kernel import Elementwise, nest_calls
+from tpukernel.sim.jit.tile_kernel import in_tiles
 
-__all__ = ["copy_to_lanes", "copying", "move_calls"]
+__all__ = ["copy_to_lanes", "copying", "move_calls", "written_parts"]
+
+_MOST_CALLS = 512
+"""A copy to lanes here and there takes a call for each of them, which is still faster than the interpreter."""
 
 
 @cache
@@ -31,27 +35,34 @@ def copying(size: int) -> Elementwise:
 
 def copy_to_lanes(dst: Place, src: Place, lane_mask: int) -> list[Call] | None:
     """As `move_calls`; in local memory only the lanes of a mask are written."""
-    axis = dst.host.axes[1]
     if lane_mask == ALL_LANES or not dst.lane_stride:
         return move_calls(dst, src)
     if src.host.shape != dst.host.shape and src.space != ARGUMENTS:
         return None
     calls: list[Call] = []
-    for begin, end in _runs([allows(lane_mask, (axis.start + channel) % axis.period) for channel in range(axis.count)]):
-        found = move_calls(_channels(dst, begin, end), _channels(src, begin, end))
-        if found is None or len(calls) > MAX_NESTS:
+    for to, source in written_parts([dst, src], lane_mask):
+        found = move_calls(to, source)
+        if found is None or len(calls) > _MOST_CALLS:
             return None
         calls += found
     return None if conflicts(dst, src) else calls
 
 
-def _runs(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Where stretches of set flags begin and end."""
-    begin = 0
-    for flag, group in groupby(flags):
+def written_parts(places: Sequence[Place], lane_mask: int) -> Iterator[list[Place]]:
+    """The operands of a copy to local memory in parts that lie in lanes of the mask.
+
+    Args:
+        places: of the result first. An operand with a single channel, which is repeated, stays as it is.
+        lane_mask: lanes that may be written.
+    """
+    if lane_mask == ALL_LANES:
+        yield list(places)
+        return
+    axis, begin = places[0].host.axes[1], 0
+    for flag, group in groupby(allows(lane_mask, (axis.start + channel) % axis.period) for channel in range(axis.count)):
         end = begin + len(list(group))
         if flag:
-            yield begin, end
+            yield [_channels(place, begin, end) for place in places]
         begin = end
 
 
@@ -73,14 +84,20 @@ def move_calls(dst: Place, src: Place) -> list[Call] | None:
         dst, src = replace(dst, host=matched[0]), replace(src, host=matched[1])
     if conflicts(dst, src):
         return _through_scratch(dst, src)
-    return nest_calls(copying(dst.host.itemsize), [dst], [src])
+    return _copied(dst, src)
+
+
+def _copied(dst: Place, src: Place) -> list[Call] | None:
+    size = dst.host.itemsize
+    found = nest_calls(copying(size), [dst], [src])
+    return None if found is None else [in_tiles(call, size) for call in found]
 
 
 def _through_scratch(dst: Place, src: Place) -> list[Call] | None:
     size, shape = dst.host.itemsize, src.host.shape
-    first = nest_calls(copying(size), [Place.scratch(shape, size)], [src])
+    first = _copied(Place.scratch(shape, size), src)
     same = len(shape) == len(dst.host.shape) and prod(shape) != prod(dst.host.shape)  # a source that is repeated keeps its shape
-    second = nest_calls(copying(size), [dst], [Place.scratch(shape if same else dst.host.shape, size)])
+    second = _copied(dst, Place.scratch(shape if same else dst.host.shape, size))
     if first is None or second is None:
         return None
     calls = [*first, *second]
