@@ -19,7 +19,7 @@ from tpukernel.cache import Cache, default_cache
 if TYPE_CHECKING:
     import llvmlite.binding as binding
 
-__all__ = ["ENTRY", "Target", "aarch64_target", "baseline_target", "compile_object", "host_target", "link", "load"]
+__all__ = ["ENTRY", "Target", "aarch64_target", "assembly", "baseline_target", "compile_object", "host_target", "link", "load"]
 
 ENTRY = "kernel"
 """Name of the function that a module exports."""
@@ -116,6 +116,16 @@ def compile_object(text: str, target: Target, *, verify: bool = False) -> bytes:
     if verify:
         module.verify()
     return _machine(target).emit_object(module)
+
+
+def assembly(text: str, target: Target) -> str:
+    """What the processor executes, to look at the code of a template; raises as `compile_object` does."""
+    import llvmlite.binding as llvm
+
+    machine = _machine(target)
+    module = llvm.parse_assembly(text)
+    module.triple = target.triple
+    return machine.emit_assembly(module)
 
 
 def _key(text: str, target: Target) -> str:

@@ -15,8 +15,8 @@ __all__ = ["even_odd", "grouped", "requantised_conv", "requantised_matmul", "shi
 
 
 def even_odd(bias: bool, partial: bool) -> Finish:
-    """f32: even plus odd. With bias and partial sum (the addends, in this order) the even sum starts with the first and the odd one with the
-    second; with one of them the odd one does.
+    """f32: even plus odd. With bias and partial sum (the addends, in this order) the even sum starts with the first and the odd one with
+    the second; with one of them the odd one does.
     """
     starts = {0: ((), ()), 1: ((), (0,)), 2: ((0,), (1,))}[bias + partial]
     return Finish(f"even_odd{bias + partial}", lambda sums, addends: (sums[0] + sums[1]).bitcast(I32), starts)
@@ -25,7 +25,7 @@ def even_odd(bias: bool, partial: bool) -> Finish:
 def grouped(dst: Dtype, addends: int) -> Finish:
     """16-bit floats: rounded once. The sums start with the sum of the addends."""
 
-    def emit(sums: Sequence[Value], addends: Sequence[Value]) -> Value:
+    def emit(sums: Sequence[Value], _: Sequence[Value]) -> Value:
         return sums[0].bitcast(I32) if dst.bits == 32 else floats.narrow_modes(sums[0], dst, Rounding.HALF_EVEN)
 
     return Finish(f"grouped{addends}", emit, (tuple(range(addends)),))

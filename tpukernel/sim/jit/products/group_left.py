@@ -43,7 +43,8 @@ class GroupLeftKernel:
         block_bytes = word_of(record, LeftHead.BLOCK_BYTES)
         buffers = [function.alloca(4 * GROUP) for _ in range(3)]
         with function.loop(first, last, maybe_none=True) as unit:
-            with function.loop(0, groups, carried=[to.offset(unit.index * block_bytes), k_table, counts]) as group:
+            carried = [to.offset(unit.index * block_bytes), k_table, counts]
+            with function.loop(0, groups, carried=carried) as group:
                 packed, k_at, count_at = group.values
                 limits = [function.constant(I32, 255), function.constant(I32, 0)]
                 with function.loop(0, block.rows, carried=limits) as row:

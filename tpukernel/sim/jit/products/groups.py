@@ -6,7 +6,8 @@ is needed before the sum. There are three ways to it, each for a block of rows:
 * codes: for each number of the panel a 16-bit code, for each number of the left factor another one, so that their largest sum tells e.
   With E the largest exponent of a column and m = 1024 .. 2047 the digits of a number, its code is `(15 + exponent - E) * 2048 + m`; on the
   left it is `(exponent - E) * 2048 - ceil(2**21 / m)`. Since `m * m' >= 2**21` exactly if `m >= ceil(2**21 / m')`, the largest sum
-  shifted right by 11 is `e - E - E' + 14`. It is known exactly if it is not negative.
+  shifted right by 11 is `e - E - E' + 14`. It is known exactly if it is not negative. Codes of numbers too small to matter are 0, on the
+  left -32768; so no sum leaves 16 bits, and all with such a code are negative.
 * products: the largest product itself, if that fails.
 * slow: everything in integers, where infinities, NaNs, or products near the ends of the range of f32 meet.
 
@@ -31,11 +32,12 @@ LEAST_SUM, MOST_SUM = 166, 379
 """Sums of exponents with which every product is a normal number, and so is every number computed with the codes."""
 MAGNITUDE = 0x7FFFFFFF
 NO_CODE = -32768
+"""Code on the left of a number too small to matter."""
 
 
 class GroupPanel:
-    """A packed group of the right factor: numbers (32, columns) as f32, codes as i16, by column 419 minus its exponent, and the least and the
-    greatest of the exponents.
+    """A packed group of the right factor: numbers (32, columns) as f32, codes as i16, by column 419 minus its exponent, and the least and
+    the greatest of the exponents.
     """
 
     def __init__(self, target: Target) -> None:
@@ -49,8 +51,8 @@ class GroupPanel:
 
 
 class GroupBlock:
-    """A packed group of a block of rows of the left factor: numbers (32, rows) as f32, codes twice in an i32, by row minus its exponent, and
-    the least and the greatest of the exponents.
+    """A packed group of a block of rows of the left factor: numbers (32, rows) as f32, codes twice in an i32, by row minus its exponent,
+    and the least and the greatest of the exponents.
     """
 
     def __init__(self, target: Target) -> None:
@@ -100,12 +102,12 @@ def _codes(target: Target) -> Function:
             k.next = [k.values[0].intrinsic("umax", exponent_of(numbers.offset(k.index * row_bytes).load(vector, 4)))]
         none = k.values[0].compare("eq", 0)
         greatest = none.choose(ZERO_EXPONENT, k.values[0])
-        fill = none.choose(zeros.like(0x7FFF), NO_CODE)
+        fill = none.choose(zeros.like(0x7FFF), 0)
         codes = panel.offset(layout.codes).offset(loop.index * (2 * layout.lanes))
         with function.loop(0, GROUP) as k:
             bits = numbers.offset(k.index * row_bytes).load(vector, 4)
             exponent = exponent_of(bits)
-            code = (((exponent - greatest + 15) << 11) + digits_of(bits)).smax(NO_CODE)
+            code = (((exponent - greatest + 15) << 11) + digits_of(bits)).smax(0)
             found = exponent.compare("eq", 0).choose(fill, code)
             codes.offset(k.index * (2 * layout.columns)).store(found.trunc(I16), 2)
         panel.offset(layout.exponents).offset(column).store(greatest.like(419) - greatest, 4)
@@ -187,7 +189,7 @@ def _largest_codes(function: Function, layout: GroupPanel, block: GroupBlock, le
             twice = factor_at.offset(4 * row).load(I32, 4).splat(words.lanes)
             factor = function.emit(vector, f"bitcast {twice} to {vector}")
             for number, column in enumerate(columns):
-                found.append(largest[row * vectors + number].smax(column.intrinsic("sadd.sat", factor)))
+                found.append(largest[row * vectors + number].smax(column + factor))
         loop.next = [factor_at.offset(4 * block.rows), column_at.offset(2 * layout.columns), *found]
     return loop.values[2:]
 

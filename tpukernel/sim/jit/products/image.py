@@ -90,8 +90,10 @@ def _copy(
     copy = prepared.scratch((n, c, phases * rows, columns), size)
     zero = Constant(0, operand.dtype)
     pad_place, insert_place = _fills(prepared, pad or zero, inserted or zero)
-    if any(padding):
+    if phases > 1 and any(padding):
         prepared.copy(copy, pad_place)
+    else:
+        _fill_border(prepared, copy, pad_place, padding, (inner_h, inner_w))
     if any(insert):
         prepared.copy(_part(copy, top * columns + left, (inner_h, 1), (inner_w, 1), columns), insert_place)
     for plane in range(phases):
@@ -102,6 +104,21 @@ def _copy(
             target = _part(copy, start, (h, step_h), (count, step_w), columns)
             prepared.copy(target, _columns(place, skip, phases, count))
     return copy
+
+
+def _fill_border(prepared: Preparation, copy: Place, fill: Place, padding: tuple[int, int, int, int], inner: tuple[int, int]) -> None:
+    """Put the pad value around the inner part."""
+    top, bottom, left, right = padding
+    (height, width), pitch = inner, left + inner[1] + right
+    strips = (
+        (0, top, pitch),
+        ((top + height) * pitch, bottom, pitch),
+        (top * pitch, height, left),
+        (top * pitch + left + width, height, right),
+    )
+    for start, rows, columns in strips:
+        if rows and columns:
+            prepared.copy(_part(copy, start, (rows, 1), (columns, 1), pitch), fill)
 
 
 def _fills(prepared: Preparation, pad: LocalTensor | Constant, inserted: Constant) -> tuple[Place, Place]:

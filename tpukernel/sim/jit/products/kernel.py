@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from tpukernel.dtypes import Dtype
 from tpukernel.sim.jit.ir import I64, PTR, Function, Type, Value, integer
-from tpukernel.sim.jit.llvm import ENTRY, Target, host_target
+from tpukernel.sim.jit.llvm import ENTRY, Target
 from tpukernel.sim.jit.products.groups import GroupBlock, GroupPanel, group_functions
 from tpukernel.sim.jit.products.kinds import Kind, panel_value
 from tpukernel.sim.jit.products.microkernel import tile
@@ -78,12 +78,6 @@ class ProductKernel:
         panel = _panel(self.kind, self.right, target)
         inner = group_functions(target) if self.kind.name == "groups" else [tile(self.kind, target, self.fused)]
         return join([_Driver(self, target).function, panel, *inner])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows of a block and columns of a panel on this processor."""
-        target = host_target()
-        return self.kind.rows(target), self.kind.lanes(target) * self.kind.vectors(target)
 
 
 def _panel(kind: Kind, dtype: Dtype, target: Target) -> Function:

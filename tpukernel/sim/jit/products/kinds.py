@@ -51,7 +51,9 @@ class Kind:
 
     def rows(self, target: Target) -> int:
         """Rows of a block. The sums of a block stay in registers, and there are 32 of them, or 16 without AVX-512 on x86."""
-        return 4 if target.is_x86 and target.vector_bytes == 16 else 6 if target.is_x86 and target.vector_bytes == 32 else 8
+        if not target.is_x86 or target.vector_bytes == 64:
+            return 8
+        return 6 if target.vector_bytes == 32 and self.name not in ("i32", "i64") else 4
 
 
 F32_SUMS = Kind("f32", F32, buffers=2)
