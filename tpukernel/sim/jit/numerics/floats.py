@@ -140,10 +140,13 @@ def _corrected(size: Value, nearest: Value, wide: Callable[[Value], Value], nega
         rounding: the mode.
     """
     back = wide(nearest)
-    if rounding is Rounding.HALF_AWAY:
-        above = nearest + 1
-        tie = (wide(above) - size).compare("oeq", size - back)
-        return tie.choose(above, nearest)
+    if rounding in (Rounding.HALF_AWAY, Rounding.HALF_UP, Rounding.HALF_DOWN):
+        above, below = nearest + 1, nearest - 1
+        away = (wide(above) - size).compare("oeq", size - back).choose(above, nearest)
+        if rounding is Rounding.HALF_AWAY:
+            return away
+        toward = (size - wide(below)).compare("oeq", back - size).choose(below, nearest)
+        return negative.choose(toward, away) if rounding is Rounding.HALF_UP else negative.choose(away, toward)
     too_large, too_small = back.compare("ogt", size), back.compare("olt", size)
     down = nearest - too_large.zext(nearest.type.of(nearest.type))
     up = nearest + too_small.zext(nearest.type.of(nearest.type))

@@ -1,0 +1,80 @@
+"""Taking the chosen elements of a line together: masked selections, and the positions of what is not zero.
+
+The chosen elements are counted first, many at a time. Then every element is stored where the next chosen one belongs, and the place
+advances only behind a chosen one, so that nothing depends on a branch. When all have been found, the rest goes to a place of its own, since
+what is behind the last one keeps its bytes.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from tpukernel.sim.jit.ir import I16, I64, Value, integer
+from tpukernel.sim.jit.kernel import Call
+from tpukernel.sim.jit.line_kernel import Line, LineOperation, line_calls
+from tpukernel.sim.jit.lookup import Lines
+
+__all__ = ["position_calls", "select_calls"]
+
+
+def select_calls(dst: Lines, src: Lines, mask: Lines, count: Lines | None) -> list[Call] | None:
+    """Calls that write the elements of `src` whose mask is not zero, without gaps.
+
+    Args:
+        dst, src, mask: runs of elements for each (n, c); none touches `dst`.
+        count: where the number of chosen elements of each (n, c) goes, in 16 bits.
+    """
+    places = [dst.place, src.place, mask.place, *([] if count is None else [count.place])]
+    operation = _compacting(src.width, 8 * mask.width, count is not None)
+    return line_calls(operation, places, [mask.count, 0], 10 + 0.8 * mask.count)
+
+
+def position_calls(dst: Lines, values: Lines, base: int) -> list[Call] | None:
+    """Calls that write `base` (32 bits) plus the position of each value that is not zero, without gaps: the lowest bits of each."""
+    operation = _compacting(None, 8 * values.width, False, dst.width)
+    return line_calls(operation, [dst.place, values.place], [values.count, base], 10 + 0.8 * values.count)
+
+
+@cache
+def _compacting(moved: int | None, mask_bits: int, counts: bool, position_bytes: int = 0) -> LineOperation:
+    """`moved`: bytes of the elements that are taken together; None: their positions are, in `position_bytes`."""
+    size = moved or position_bytes
+    element = integer(8 * size)
+
+    def body(line: Line) -> None:
+        function, (length, base) = line.function, line.words
+        dst, *sources = line.pointers
+        result = sources.pop() if counts else None
+        mask = sources.pop()
+        total = _chosen(line, mask, mask_bits, length)
+        with function.loop(0, length, carried=[function.i64(0)]) as loop:
+            (place,) = loop.values
+            to = place.compare("ult", total).choose(dst.offset(place * size), line.buffer)
+            position = (loop.index + base).trunc(element) if moved is None else None
+            to.store(position or sources[0].offset(loop.index * size).load(element))
+            loop.next = [place + _is_chosen(mask.offset(loop.index * (mask_bits // 8)).load(integer(mask_bits)))]
+        if result is not None:
+            result.store(total.trunc(I16))
+
+    what = f"positions.{position_bytes}" if moved is None else f"select.{moved}"
+    return LineOperation(f"compact.{what}.{mask_bits}.{counts}", operands=2 + (moved is not None) + counts, words=2, body=body)
+
+
+def _is_chosen(value: Value) -> Value:
+    return value.compare("ne", 0).zext(I64)
+
+
+def _chosen(line: Line, mask: Value, bits: int, length: Value) -> Value:
+    """How many are not zero."""
+    function = line.function
+    lanes = min(64, max(8, 8 * function.target.vector_bytes // bits))
+    vector, word = integer(bits, lanes), integer(lanes)
+    whole = length & -lanes
+    with function.loop(0, whole, lanes, [function.i64(0)], maybe_none=True) as loop:
+        found = mask.offset(loop.index * (bits // 8)).load(vector).compare("ne", 0)
+        flags = function.emit(word, f"bitcast {found} to {word}")
+        loop.next = [loop.values[0] + flags.intrinsic("ctpop").zext(I64)]
+    with function.loop(whole, length, 1, loop.values, maybe_none=True) as rest:
+        value = mask.offset(rest.index * (bits // 8)).load(integer(bits))
+        rest.next = [rest.values[0] + _is_chosen(value)]
+    return rest.values[0]
