@@ -142,7 +142,8 @@ def _corrected(size: Value, nearest: Value, wide: Callable[[Value], Value], nega
     back = wide(nearest)
     if rounding in (Rounding.HALF_AWAY, Rounding.HALF_UP, Rounding.HALF_DOWN):
         above, below = nearest + 1, nearest - 1
-        away = (wide(above) - size).compare("oeq", size - back).choose(above, nearest)
+        tie = (wide(above) - size).compare("oeq", size - back)
+        away = (tie & size.compare("ogt", 0.0)).choose(above, nearest)  # above 0 may be a denormal, which counts as 0
         if rounding is Rounding.HALF_AWAY:
             return away
         toward = (size - wide(below)).compare("oeq", back - size).choose(below, nearest)
