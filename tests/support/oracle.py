@@ -71,8 +71,8 @@ class HostCall:
     """A call of a function that records nothing.
 
     ``result`` is its type (``none``, ``int``, ``uint``, ``u64``, ``bool``, ``range``), or ``out4`` (``4out``) for a function that writes a
-    ``dim4`` to its first (last) parameter, which is then not among ``args``. ``args`` are (kind, value) as ``signatures.Parameter`` describes
-    them, with the kinds ``u64``, ``dim5``, ``range``, ``ranges`` besides.
+    ``dim4`` to its first (last) parameter, which is then not among ``args``. ``args`` are (kind, value) as ``signatures.Parameter``
+    describes them, with the kinds ``u64``, ``dim5``, ``range``, ``ranges`` besides.
     """
 
     function: str

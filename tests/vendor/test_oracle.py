@@ -20,6 +20,7 @@ DDR_BYTES = 8 << 20
 L2_BYTES = 0x1FB000
 COMPARED = (("lmem", 0, LMEM_BYTES), ("ddr", 0, DDR_BYTES), ("l2", 0, L2_BYTES))
 KIND_OF_TYPE = {
+    "void *": "node",
     "local_addr_t": "local",
     "static_addr_t": "static",
     "system_addr_t": "system",
