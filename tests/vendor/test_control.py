@@ -12,7 +12,7 @@ from tpukernel.api import MissingFunction, rows, synchronization
 
 pytestmark = pytest.mark.vendor
 
-SEQUENCES = 300
+SEQUENCES = 120
 
 
 def test_random_sequences_are_recorded_byte_for_byte() -> None:
