@@ -51,6 +51,11 @@ class _Request:
     shift_bits: int
 
     @property
+    def converts_directly(self) -> bool:
+        """Whether the processor converts `src` to f32 as it is wanted: exactly, or in the executor's rounding mode."""
+        return self.src.bits == 16 or self.src_rounding is Rounding.HALF_EVEN
+
+    @property
     def key(self) -> str:
         modes = f"{int(self.rounding)}.{int(self.src_rounding)}.{self.shift}.{self.shift_bits}"
         return f"quant.{self.op.name}.{self.dst.name}.{self.src.name}.{modes}"
@@ -105,7 +110,7 @@ def _column(table: Place, number: int) -> Place:
 
 @cache
 def _operation(request: _Request) -> Elementwise:
-    narrow = request.op is QuantOp.DEQUANT_FP or (request.op is QuantOp.REQUANT_FP and request.src.bits == 16)
+    narrow = request.op is QuantOp.DEQUANT_FP or (request.op is QuantOp.REQUANT_FP and request.converts_directly)
     return Elementwise(
         key=request.key,
         results=(request.dst.itemsize,),
@@ -118,7 +123,10 @@ def _operation(request: _Request) -> Elementwise:
 
 def _requant_fp(request: _Request, values: Sequence[Value]) -> Value:
     bits, scale, offset = values
-    number = casts.cast(bits, request.src, f32, request.src_rounding)
+    if request.converts_directly:
+        number = ints.exact(bits, request.src, 32).convert("sitofp", F32).bitcast(I32)
+    else:
+        number = casts.cast(bits, request.src, f32, request.src_rounding)
     return casts.cast(floats.add(floats.multiply(number, scale, f32), offset, f32), f32, request.dst, request.rounding)
 
 
