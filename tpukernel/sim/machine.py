@@ -17,7 +17,7 @@ from tpukernel.sim.errors import EngineChoiceError
 from tpukernel.sim.interpreter import Interpretation
 from tpukernel.sim.memory import DEFAULT_DDR_BYTES, Array, Memory
 
-__all__ = ["Machine", "Step"]
+__all__ = ["ExecutionEngine", "Machine", "Step"]
 
 ExecutionEngine = Literal["interpreter", "jit"]
 Space = str
