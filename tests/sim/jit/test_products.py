@@ -1,4 +1,4 @@
-"""CONV, MM and MM2 natively give the interpreter's bits: every function, and numbers that take each of the ways through the engine."""
+"""CONV, MM, MM2 and PorD natively give the interpreter's bits: every function, and numbers that take each way through the engine."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from tests.support.native import Comparison
 from tests.support.operand_values import operand_values
 from tpukernel.chips.tensors import Constant, LocalTensor
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i16, i32, u8, u16, u32
-from tpukernel.isa import Conv, MatMul, MatMul2
+from tpukernel.isa import Conv, MatMul, MatMul2, Pool
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.matmul2 import MatMul2Op
 from tpukernel.isa.program import Program
 from tpukernel.isa.rounding import Rounding
-from tpukernel.sim.jit import NativeExecution, plan
+from tpukernel.sim.jit import NativeExecution, plan, pool
 from tpukernel.sim.jit.kernel import Kernel
 from tpukernel.sim.jit.llvm import Target, aarch64_target, assembly, baseline_target, compile_object, host_target
-from tpukernel.sim.jit.products import calls, finish
+from tpukernel.sim.jit.products import calls, finish, reductions
 from tpukernel.sim.jit.products.group_left import GroupLeftKernel
 from tpukernel.sim.jit.products.kernel import ProductKernel
 from tpukernel.sim.jit.products.kinds import Kind, kind_of
 from tpukernel.sim.jit.products.left import LeftKernel
 from tpukernel.sim.jit.products.product import Finish
 from tpukernel.sim.jit.products.tables import RUN, SINGLE, TWO_RUNS, column_table
+from tpukernel.sim.jit.products.windows import WindowKernel
 from tpukernel.sim.memory import Array
 
 FUNCTIONS = sorted(emitting(Conv, MatMul, MatMul2))
@@ -66,6 +67,13 @@ def test_functions(comparison: Comparison, function: str) -> None:
     rng = np.random.default_rng(len(function))
     for number, instruction in enumerate(drawn(function, 2 * CASES)):
         check(comparison, instruction, **operand_values(instruction, number, rng))
+
+
+@pytest.mark.parametrize("function", [name for name in emitting(Pool) if "_roi_" not in name])
+def test_windows(comparison: Comparison, function: str) -> None:
+    """Any numbers, NaNs among them."""
+    for instruction in drawn(function, 2 * CASES):
+        check(comparison, instruction)
 
 
 # ---------------------------------------------------------------------------- 16-bit floats
@@ -156,8 +164,8 @@ def test_sums_longer_than_a_panel_and_more_rows_than_a_unit(comparison: Comparis
             name: rng.standard_normal(shape).astype(np.float32) if dtype is f32 else rng.integers(*dtype.limits, shape).astype(dtype.numpy)
             for name, shape in (("left", left.shape), ("right", right.shape))
         }
-        shift = {} if dtype is f32 else {"shift": Constant(0, i8), "rounding": Rounding.HALF_EVEN}
-        check(comparison, MatMul(dst=dst, left=left, right=right, left_cols=k, **shift), **values)
+        shift, rounding = (None, None) if dtype is f32 else (Constant(0, i8), Rounding.HALF_EVEN)
+        check(comparison, MatMul(dst=dst, left=left, right=right, left_cols=k, shift=shift, rounding=rounding), **values)
 
 
 def test_threads_share_a_command(comparison: Comparison) -> None:
@@ -239,6 +247,20 @@ def kernels(name: str) -> tuple[Kernel, Kernel]:
     return pack, ProductKernel(kind, right, dst, ADDENDS[name], ending)
 
 
+REDUCTIONS = {
+    "largest": reductions.largest(bf16, 0xFF7F),
+    "f32": reductions.float_sums(f32, average=False),
+    "f16": reductions.float_sums(f16, average=True),
+    "i8": reductions.integer_sums(i8, u8, i32, i16, Rounding.HALF_UP, signed=True, relu=False, average=False),
+}
+
+
+@pytest.mark.parametrize(("name", "target"), list(product(REDUCTIONS, TARGETS)))
+def test_the_windows_compile(name: str, target: str) -> None:
+    text = WindowKernel(REDUCTIONS[name]).emit(TARGETS[target])
+    assert undefined_symbols(compile_object(text, TARGETS[target], verify=True)) == []
+
+
 @pytest.mark.parametrize(("name", "target"), list(product(INPUTS, TARGETS)))
 def test_the_kernels_compile(name: str, target: str) -> None:
     for kernel in kernels(name):
@@ -281,12 +303,12 @@ def test_other_processors_give_the_same_bits(comparison: Comparison, monkeypatch
     if not host_target().is_x86:
         pytest.skip(f"this is {host_target().triple}, not an x86-64 processor")
     target: Target = HOSTED[processor]
-    for module in (plan, calls):
+    for module in (plan, calls, pool):
         monkeypatch.setattr(module, "host_target", lambda: target)
     monkeypatch.setattr(plan, "_addresses", {})
     rng = np.random.default_rng(8)
-    for function in ("tpu_bdc_fp32_mm", "tpu_bdc_fp_mm", "tpu_bdc_fp_conv2d", "tpu_bdc_int8_asym_pc_quant_conv2d", "tpu_bdc_int_pcs_mm"):
-        for number, instruction in enumerate(drawn(function, 4)):
+    for name in ("fp32_mm", "fp_mm", "fp_conv2d", "int8_asym_pc_quant_conv2d", "int_pcs_mm", "fp_depthwise2d"):
+        for number, instruction in enumerate(drawn(f"tpu_bdc_{name}", 4)):
             check(comparison, instruction, **operand_values(instruction, number, rng))
 
 

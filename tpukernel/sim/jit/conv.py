@@ -45,13 +45,14 @@ def _lower(instruction: Conv, prepared: Preparation) -> list[Call]:
         depth = combined(flat(weight, 1), taps[::-1] if instruction.kernel_rotate else taps)
         left = Grid(weight_dtype, weight.space, weight.host.base, flat(weight, 0), depth[order.numbers])
     addends, ending = _ending(instruction, prepared)
+    pixels = combined(seen.batches, seen.pixels)
     product = Product(
         kind=kind,
         rows=dst.shape[1],
         depth=order.numbers.size,
-        columns=seen.pixels.size,
+        columns=pixels.size,
         left=left,
-        right=Grid(source.dtype, seen.space, seen.base, combined(seen.channels, seen.taps)[order.numbers], seen.pixels),
+        right=Grid(source.dtype, seen.space, seen.base, combined(seen.channels, seen.taps)[order.numbers], pixels),
         dst=grid(prepared.result, dst.dtype, (1,), (0, 2, 3)),
         addends=addends,
         finish=ending,

@@ -28,13 +28,15 @@ class Image:
         space, base: where they begin.
         channels: offsets of the input channels.
         taps: offsets of the places of the kernel, by rows and columns.
-        pixels: offsets of the pixels of the output, (n, oh, ow).
+        batches: offsets of the n.
+        pixels: offsets of the pixels of the output, (oh, ow).
     """
 
     space: str
     base: int
     channels: Offsets
     taps: Offsets
+    batches: Offsets
     pixels: Offsets
 
 
@@ -53,7 +55,7 @@ def image(
     if not any(padding) and not any(insert) and sw == 1 and prepared.is_safe(place):
         n, c, h, w = (axis.offsets() for axis in place.host.axes)
         return _image(place.space, place.host.base, window, n, c, h, w, np.zeros(1, np.int64))
-    phases = sw if insert[1] == 0 else 1
+    phases = 1 if any(insert) else sw
     copy = _copy(prepared, operand, place, padding, insert, phases, pad, inserted)
     n, c, h, w = (axis.offsets() for axis in copy.host.axes)
     rows = h.size // phases
@@ -67,8 +69,8 @@ def _image(space: str, base: int, window: Window, n: Offsets, c: Offsets, h: Off
     column = np.arange(kw) * dw
     # Offsets are linear in h and w, so that those of a tap and of the first pixel add up.
     taps = combined(h[: (kh - 1) * dh + 1 : dh], planes[column % phases] + w[column // phases])
-    pixels = combined(n, h[: (oh - 1) * sh + 1 : sh], w[: (ow - 1) * (sw // phases) + 1 : sw // phases])
-    return Image(space, base, c, taps, pixels)
+    pixels = combined(h[: (oh - 1) * sh + 1 : sh], w[: (ow - 1) * (sw // phases) + 1 : sw // phases])
+    return Image(space, base, c, taps, n, pixels)
 
 
 def _copy(
