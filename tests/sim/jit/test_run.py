@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 import pytest
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 from tests.support.kernels import random_kernel
 from tpukernel import BM1684X, f32, i32
 from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
-from tpukernel.isa import Arith, ArithOp, DmaTensor, IndexGen, IndexGenOp, Instruction, Program
+from tpukernel.isa import Arith, ArithOp, DmaTensor, IndexGen, IndexGenOp, Instruction, LaneMove, LaneMoveOp, Program
 from tpukernel.isa.errors import DeadlockError
 from tpukernel.sim import Machine, Step
 from tpukernel.sim.errors import ExecutionError
-from tpukernel.sim.jit import plan_of, run
+from tpukernel.sim.jit import plan, plan_of, run
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.llvm import Target
 from tpukernel.sim.machine import ExecutionEngine
@@ -159,8 +160,6 @@ class Refusing:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_what_a_kernel_refuses_the_interpreter_does(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tpukernel.sim.jit import plan
-
     monkeypatch.setattr(run, "PARALLEL_NANOSECONDS", 0.0)
     lower: Callable[[Instruction, Memory], list[Call] | None] = plan.lower
 
@@ -176,3 +175,41 @@ def test_what_a_kernel_refuses_the_interpreter_does(threads: int, monkeypatch: p
     machine.run(program, engine="jit", check=False)
     assert np.array_equal(numbers(machine), expected)
     assert all(plan_of(program, machine.memory).native)
+
+
+def test_threads_meet_where_they_have_to() -> None:
+    """Commands that stay in their lanes need no barrier between them; one that reads another lane, or DDR that was written, does."""
+    first, second, third = (LocalTensor(k << 15, (1, 64, 1, 3000), f32) for k in range(3))
+    system = SystemTensor(BM1684X.regions["ddr"].base, first.shape, f32)
+    program = Program(BM1684X)
+    program.append(DmaTensor(dst=first, src=system))
+    program.append(Arith(op=ArithOp.ADD, dst=second, src0=first, src1=first))
+    program.append(Arith(op=ArithOp.ADD, dst=third, src0=second, src1=first))
+    program.append(DmaTensor(dst=system, src=third))
+    program.append(DmaTensor(dst=first, src=system))
+    program.append(LaneMove(op=LaneMoveOp.LANE_BROADCAST, dst=second, src=LocalTensor(0, (1, 1, 1, 3000), f32)))
+    program.append(Arith(op=ArithOp.ADD, dst=third, src0=second, src1=second))
+    memory = filled().memory
+    calls = [call for instruction in program for call in plan.lower(instruction, memory) or ()]
+    assert [bool(flag) for flag in plan.unmet(calls)] == [True, True, False, False, False, False, False]
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_stretches_without_barriers(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PARALLEL_NANOSECONDS", 0.0)
+    tensors = [LocalTensor(k << 14, (1, 64, 1, 2500), f32) for k in range(5)]
+    system = SystemTensor(BM1684X.regions["ddr"].base, tensors[0].shape, f32)
+    source, program = Random(threads), Program(BM1684X)
+    for tensor in tensors:
+        program.append(DmaTensor(dst=tensor, src=system))
+    for _ in range(200):
+        dst, src0, src1 = source.choices(tensors, k=3)
+        program.append(Arith(op=source.choice((ArithOp.ADD, ArithOp.SUB, ArithOp.MAX)), dst=dst, src0=src0, src1=src1))
+        if source.random() < 0.1:
+            program.append(DmaTensor(dst=system, src=dst))
+            program.append(DmaTensor(dst=src0, src=system))
+    one, other = filled(), filled()
+    one.threads, other.threads = 1, threads
+    for machine in (one, other):
+        machine.run(program, engine="jit", check=False)
+    assert np.array_equal(one.memory.image("lmem"), other.memory.image("lmem"))

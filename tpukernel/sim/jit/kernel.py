@@ -8,7 +8,7 @@ then the interpreter executes the whole command, which also raises the errors of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from tpukernel.sim.jit.llvm import Target
@@ -52,6 +52,8 @@ class Call:
         cost: nanoseconds that it takes, about.
         scratch: bytes of the space `SCRATCH` that it uses.
         guarded: the kernel may refuse (return another number than 0). Then it is the first call of its command.
+        by_lane: unit number k touches lane k of local memory alone, and besides only these memories: (read, written). None where units
+            may touch other lanes.
     """
 
     kernel: Kernel
@@ -60,4 +62,5 @@ class Call:
     units: int = 1
     cost: float = 100.0
     scratch: int = 0
-    guarded: bool = field(default=False)
+    guarded: bool = False
+    by_lane: tuple[frozenset[str], frozenset[str]] | None = None

@@ -263,13 +263,25 @@ class _Draft:
     pointers: tuple[tuple[int, str], ...]
     units: int
     cost: float
+    by_lane: tuple[frozenset[str], frozenset[str]]
 
     def call(self, places: Sequence[Place]) -> Call:
         record = list(self.record)
         for word, number in self.bases:
             record[word] += places[number].host.base
         record += [places[number].bits for number in self.constants]
-        return Call(self.kernel, record, self.pointers, units=self.units, cost=self.cost)
+        by_lane = self.by_lane if self._goes_by_lane(places) else None
+        return Call(self.kernel, record, self.pointers, units=self.units, cost=self.cost, by_lane=by_lane)
+
+    def _goes_by_lane(self, places: Sequence[Place]) -> bool:
+        """Whether the outermost loop goes over the lanes from the first one on, and no other one leaves the lane."""
+        for word, number in self.bases:
+            lane_stride = places[number].lane_stride
+            if lane_stride:
+                first, *others = self.record[word + 1 : word + _WORDS]
+                if first != lane_stride or max(others) >= lane_stride or places[number].host.base + self.record[word] >= lane_stride:
+                    return False
+        return True
 
 
 @lru_cache(maxsize=4096)
@@ -285,7 +297,7 @@ def _draft(operation: Elementwise, spaces: Sequence[str], nest: Nest) -> _Draft:
     sizes = (*operation.results, *operation.sources)
     inner = tuple(map(_inner_class, sizes, (strides[-1] for strides in nest.strides)))
     record, bases, constants = [*nest.sizes, nest.last], list[tuple[int, int]](), list[int]()
-    end = _HEAD + len(spaces) * _WORDS
+    end, results = _HEAD + len(spaces) * _WORDS, len(operation.results)
     pointers: list[tuple[int, str]] = []
     for number, (space, offset, strides) in enumerate(zip(spaces, nest.offsets, nest.strides, strict=True)):
         pointers.append((len(record), space))
@@ -303,6 +315,10 @@ def _draft(operation: Elementwise, spaces: Sequence[str], nest: Nest) -> _Draft:
         pointers=tuple(pointers),
         units=nest.sizes[0],
         cost=20 + operation.nanoseconds * nest.elements,
+        by_lane=(
+            frozenset(space for space in spaces[results:] if space not in ("lmem", ARGUMENTS)),
+            frozenset(space for space in spaces[:results] if space != "lmem"),
+        ),
     )
 
 

@@ -6,12 +6,12 @@ memories of a chip; bound to a machine, they become pointers. Plans are kept wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from threading import Lock
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -27,7 +27,7 @@ from tpukernel.sim.jit.llvm import host_target, load
 from tpukernel.sim.jit.stream import CONTROL_WORDS, NO_BARRIER, ROW, SMALL, WITH_DENORMALS
 from tpukernel.sim.memory import Memory
 
-__all__ = ["Bound", "Plan", "address_of", "lower", "plan_of"]
+__all__ = ["Bound", "Plan", "address_of", "lower", "plan_of", "unmet"]
 
 SMALL_NANOSECONDS = 2000.0
 """A call that takes less is not worth splitting."""
@@ -155,6 +155,29 @@ def _flags(call: Call) -> int:
     return (WITH_DENORMALS if call.kernel.ieee else 0) | (SMALL if small else 0)
 
 
+def unmet(calls: Sequence[Call]) -> Words:
+    """The flag `NO_BARRIER` for the rows behind which the threads need not meet: where one small row follows the other, and in stretches of
+    large ones whose units stay in their lanes, so that each thread finds there what it has itself made.
+    """
+    flags = np.zeros(len(calls), np.int64)
+    read: set[str] = set()
+    written: set[str] = set()
+    for row, (call, following) in enumerate(pairwise(calls)):
+        small = _flags(call) & SMALL, _flags(following) & SMALL
+        if any(small):
+            flags[row] = NO_BARRIER if all(small) else 0
+            continue
+        if call.by_lane is None or following.by_lane is None or call.guarded or call.units != following.units:
+            continue
+        if row == 0 or not flags[row - 1] & NO_BARRIER:
+            read, written = set(call.by_lane[0]), set(call.by_lane[1])
+        if not following.by_lane[1] & (read | written) and not following.by_lane[0] & written:
+            flags[row] = NO_BARRIER
+            read |= following.by_lane[0]
+            written |= following.by_lane[1]
+    return flags
+
+
 def _make(order: list[Instruction], memory: Memory) -> Plan:
     lowered = [lower(instruction, memory) for instruction in order]
     calls = [call for found in lowered for call in found or ()]
@@ -170,8 +193,7 @@ def _make(order: list[Instruction], memory: Memory) -> Plan:
             if space == ARGUMENTS:
                 call.record[word] += 8 * start
         words += call.record
-    small = table[:, 3] & SMALL != 0
-    table[:-1, 3] |= np.where(small[:-1] & small[1:], NO_BARRIER, 0)
+    table[:, 3] |= unmet(calls)
     native = [found is not None for found in lowered]
     native_until: list[int] = [len(native)] * len(native)
     for position in range(len(native) - 1, -1, -1):
