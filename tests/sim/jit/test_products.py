@@ -1,4 +1,4 @@
-"""CONV, MM, MM2 and PorD natively give the interpreter's bits: every function, and numbers that take each way through the engine."""
+"""CONV, MM and MM2 natively give the interpreter's bits: every function, and numbers that take each way through the engine."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ from tests.support.native import Comparison
 from tests.support.operand_values import operand_values
 from tpukernel.chips.tensors import Constant, LocalTensor
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i16, i32, u8, u16, u32
-from tpukernel.isa import Conv, MatMul, MatMul2, Pool
+from tpukernel.isa import Conv, MatMul, MatMul2
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.matmul2 import MatMul2Op
 from tpukernel.isa.program import Program
 from tpukernel.isa.rounding import Rounding
-from tpukernel.sim.jit import NativeExecution, plan, pool
+from tpukernel.sim.jit import NativeExecution, plan
 from tpukernel.sim.jit.kernel import Kernel
 from tpukernel.sim.jit.llvm import Target, aarch64_target, assembly, baseline_target, compile_object, host_target
-from tpukernel.sim.jit.products import calls, finish, reductions
+from tpukernel.sim.jit.products import calls, finish
 from tpukernel.sim.jit.products.group_left import GroupLeftKernel
 from tpukernel.sim.jit.products.kernel import ProductKernel
 from tpukernel.sim.jit.products.kinds import Kind, kind_of
 from tpukernel.sim.jit.products.left import LeftKernel
 from tpukernel.sim.jit.products.product import Finish
 from tpukernel.sim.jit.products.tables import RUN, SINGLE, TWO_RUNS, column_table
-from tpukernel.sim.jit.products.windows import WindowKernel
 from tpukernel.sim.memory import Array
 
 FUNCTIONS = sorted(emitting(Conv, MatMul, MatMul2))
@@ -67,13 +66,6 @@ def test_functions(comparison: Comparison, function: str) -> None:
     rng = np.random.default_rng(len(function))
     for number, instruction in enumerate(drawn(function, 2 * CASES)):
         check(comparison, instruction, **operand_values(instruction, number, rng))
-
-
-@pytest.mark.parametrize("function", [name for name in emitting(Pool) if "_roi_" not in name])
-def test_windows(comparison: Comparison, function: str) -> None:
-    """Any numbers, NaNs among them."""
-    for instruction in drawn(function, 2 * CASES):
-        check(comparison, instruction)
 
 
 # ---------------------------------------------------------------------------- 16-bit floats
@@ -218,7 +210,7 @@ def test_columns_know_their_runs() -> None:
 # ---------------------------------------------------------------------------- code
 
 AVX2 = replace(baseline_target(), cpu="haswell", vector_bytes=32, converts_f16=True)
-AVX512 = replace(baseline_target(), cpu="cascadelake", vector_bytes=64, converts_f16=True, masks=True)
+AVX512 = replace(baseline_target(), cpu="cascadelake", vector_bytes=64, converts_f16=True, mask_bytes=1)
 TARGETS = {"baseline": baseline_target(), "avx2": AVX2, "avx512": AVX512, "aarch64": aarch64_target()}
 INPUTS: dict[str, tuple[Dtype, Dtype, Dtype, Finish]] = {
     "f32": (f32, f32, f32, finish.even_odd(bias=True, partial=True)),
@@ -245,20 +237,6 @@ def kernels(name: str) -> tuple[Kernel, Kernel]:
     kind = kind_of(left, right)
     pack: Kernel = GroupLeftKernel(left) if kind.name == "groups" else LeftKernel(kind, left)
     return pack, ProductKernel(kind, right, dst, ADDENDS[name], ending)
-
-
-REDUCTIONS = {
-    "largest": reductions.largest(bf16, 0xFF7F),
-    "f32": reductions.float_sums(f32, average=False),
-    "f16": reductions.float_sums(f16, average=True),
-    "i8": reductions.integer_sums(i8, u8, i32, i16, Rounding.HALF_UP, signed=True, relu=False, average=False),
-}
-
-
-@pytest.mark.parametrize(("name", "target"), list(product(REDUCTIONS, TARGETS)))
-def test_the_windows_compile(name: str, target: str) -> None:
-    text = WindowKernel(REDUCTIONS[name]).emit(TARGETS[target])
-    assert undefined_symbols(compile_object(text, TARGETS[target], verify=True)) == []
 
 
 @pytest.mark.parametrize(("name", "target"), list(product(INPUTS, TARGETS)))
@@ -292,7 +270,7 @@ def test_inner_loops_are_found() -> None:
 
 HOSTED = {
     "baseline": replace(baseline_target(), triple=host_target().triple),
-    "avx2": replace(host_target(), vector_bytes=32, masks=False),
+    "avx2": replace(host_target(), vector_bytes=32, mask_bytes=4),
     "products as on aarch64": replace(host_target(), arch="aarch64"),
 }
 """Processors that an x86-64 processor can stand in for."""
@@ -303,11 +281,11 @@ def test_other_processors_give_the_same_bits(comparison: Comparison, monkeypatch
     if not host_target().is_x86:
         pytest.skip(f"this is {host_target().triple}, not an x86-64 processor")
     target: Target = HOSTED[processor]
-    for module in (plan, calls, pool):
+    for module in (plan, calls):
         monkeypatch.setattr(module, "host_target", lambda: target)
     monkeypatch.setattr(plan, "_addresses", {})
     rng = np.random.default_rng(8)
-    for name in ("fp32_mm", "fp_mm", "fp_conv2d", "int8_asym_pc_quant_conv2d", "int_pcs_mm", "fp_depthwise2d"):
+    for name in ("fp32_mm", "fp_mm", "fp_conv2d", "int8_asym_pc_quant_conv2d", "int_pcs_mm"):
         for number, instruction in enumerate(drawn(f"tpu_bdc_{name}", 4)):
             check(comparison, instruction, **operand_values(instruction, number, rng))
 

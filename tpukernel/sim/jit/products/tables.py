@@ -154,25 +154,6 @@ def store_vector(function: Function, vectors: Vectors, pointer: Value, value: Va
     function.block(end)
 
 
-def from_runs(vectors: Vectors, lanes: int, element: Type) -> Callable[[Value], Value]:
-    """Loads vectors of rows in the way of an entry that has one or two runs."""
-    vector = Type(element.element, lanes)
-    first, second, mask = vectors.word(1), vectors.word(3), vectors.second_run(lanes)
-    return lambda pointer: mask.choose(pointer.offset(second).load(vector), pointer.offset(first).load(vector))
-
-
-def one_by_one(vectors: Vectors, lanes: int, element: Type, buffer: Value) -> Callable[[Value], Value]:
-    """Loads vectors of rows in the way of an entry of single elements; `buffer` holds a vector."""
-
-    def load(pointer: Value) -> Value:
-        function = pointer.function
-        with function.loop(0, lanes) as loop:
-            buffer.offset(loop.index * (element.bits // 8)).store(pointer.offset(vectors.single(loop.index)).load(element))
-        return buffer.load(Type(element.element, lanes))
-
-    return load
-
-
 Combine = Callable[[Sequence[Value]], Value]
 
 
