@@ -24,10 +24,8 @@ __all__ = [
     "ColumnTable",
     "Vectors",
     "column_table",
-    "from_runs",
     "gather_loop",
     "load_vectors",
-    "one_by_one",
     "store_vector",
 ]
 
