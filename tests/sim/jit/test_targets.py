@@ -70,7 +70,7 @@ def test_undefined_symbols_are_found() -> None:
 
 HOSTED = {
     "baseline": replace(baseline_target(), triple=host_target().triple),
-    "avx2": replace(host_target(), vector_bytes=32, masks=False),
+    "avx2": replace(host_target(), vector_bytes=32, mask_bytes=4),
     "products as on aarch64": replace(host_target(), arch="aarch64"),
 }
 """Processors that an x86-64 processor can stand in for."""

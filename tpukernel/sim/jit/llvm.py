@@ -36,7 +36,7 @@ class Target:
         arch: family.
         vector_bytes: bytes of a vector register.
         converts_f16: it has instructions that convert f16 to f32 and back.
-        masks: it loads and stores parts of vectors of any type.
+        mask_bytes: bytes of the smallest elements of which it loads and stores parts of vectors; 0 for none.
     """
 
     triple: str
@@ -45,11 +45,15 @@ class Target:
     arch: Literal["x86-64", "aarch64"]
     vector_bytes: int
     converts_f16: bool
-    masks: bool = False
+    mask_bytes: int = 0
 
     @property
     def is_x86(self) -> bool:
         return self.arch == "x86-64"
+
+    def masks(self, size: int) -> bool:
+        """Whether it loads and stores parts of vectors of elements of that many bytes."""
+        return 0 < self.mask_bytes <= size
 
 
 @cache
@@ -86,7 +90,7 @@ def _target(triple: str, cpu: str, features: str, has: Mapping[str, bool]) -> Ta
     if triple.startswith(("aarch64", "arm64")):
         return Target(triple, cpu, features, "aarch64", vector_bytes=16, converts_f16=True)
     wide = 64 if has.get("avx512bw") and has.get("avx512vl") and has.get("avx512dq") else 32 if has.get("avx2") else 16
-    return Target(triple, cpu, features, "x86-64", vector_bytes=wide, converts_f16=bool(has.get("f16c")), masks=wide == 64)
+    return Target(triple, cpu, features, "x86-64", wide, converts_f16=bool(has.get("f16c")), mask_bytes={64: 1, 32: 4}.get(wide, 0))
 
 
 @cache

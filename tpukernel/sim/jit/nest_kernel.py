@@ -186,7 +186,7 @@ class _Emitter:
 
     def _load_part(self, k: int, pointer: Value, count: Value) -> None:
         """Put the first elements of a run into its buffer."""
-        if not self.function.target.masks:
+        if not self.function.target.masks(self.bytes[k]):
             self._copy(self.buffers[k], pointer, count, k, gather=True)
             return
         vector = integer(8 * self.bytes[k], self.lanes)
@@ -194,7 +194,7 @@ class _Emitter:
 
     def _store_part(self, k: int, pointer: Value, count: Value) -> None:
         """Put the first elements of a buffer where they belong."""
-        if not self.function.target.masks:
+        if not self.function.target.masks(self.bytes[k]):
             self._copy(pointer, self.buffers[k], count, k, gather=False)
             return
         vector = integer(8 * self.bytes[k], self.lanes)
