@@ -1,6 +1,6 @@
 """The table of TPUKernel functions: one row for each function of the public header.
 
-A row is made by a decorator from a Python function with the name and the parameters of the C function:
+A row is made by a decorator from a Python function with the name and the parameters of the C function::
 
     @function(FP_BINARY, Arith)
     def tpu_bdc_fp_add(dst_addr: LocalOut, src0_addr: LocalIn, ..., dtype: Dtype) -> Emitted:

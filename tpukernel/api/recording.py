@@ -73,7 +73,7 @@ def recorded_by(taker: Recorder) -> Generator[None]:
 
 @contextmanager
 def recording(chip: Chip | str = "BM1684X", *, program: Program | None = None, check: bool = True) -> Generator[Program]:
-    """TPUKernel functions that are called inside append their instructions to a program.
+    """TPUKernel functions that are called inside append their instructions to a program::
 
         with recording("BM1684X") as program:
             tpu_gdma_cpy_S2L(0, ddr, (1, 64, 8, 8), None, None, f32)
