@@ -40,6 +40,7 @@ class Runtime:
         check: look for mistakes in the use of memory at each launch, too (see `Machine.check`): slow, for programs that are suspected. That
             each command is legal is checked in any case, once.
         ddr_bytes: device memory; of the host's it takes what is used.
+        threads: threads to compute with (see `tpukernel.sim.Machine`).
 
     Attributes:
         nets: the nets by name, in the order of the file.
@@ -62,12 +63,14 @@ class Runtime:
         check: bool = False,
         *,
         ddr_bytes: int = DEFAULT_DDR_BYTES,
+        threads: int | None = None,
     ) -> None:
         self.model = (source if isinstance(source, BModel) else load(source)).model
         self.chip = self.model.chip
         self._engine: Engine = engine
         self._check = check
         self._ddr_bytes = ddr_bytes
+        self._threads = threads
         self._lock = Lock()
         self._device: _Device | None = None
         self.trace: Trace | None = None
@@ -139,7 +142,7 @@ class Runtime:
         """
         with self._lock:
             if self._device is None:
-                self._device = _Device(self._runnable_chip(), self.model.net, self._ddr_bytes)
+                self._device = _Device(self._runnable_chip(), self.model.net, self._ddr_bytes, self._threads)
             return self._device.run(net, number, inputs, engine=self._engine, check=self._check, trace=self.trace)
 
     def _runnable_chip(self) -> Chip:
@@ -154,10 +157,10 @@ class Runtime:
 class _Device:
     """One simulated chip with the stages that are ready."""
 
-    def __init__(self, chip: Chip, nets: Sequence[Net], ddr_bytes: int) -> None:
+    def __init__(self, chip: Chip, nets: Sequence[Net], ddr_bytes: int, threads: int | None) -> None:
         self._chip = chip
         memory, coefficients = DeviceMemory(chip, ddr_bytes), dict[bytes, int]()
-        self._machine = Machine(chip, ddr_bytes=ddr_bytes)
+        self._machine = Machine(chip, threads, ddr_bytes=ddr_bytes)
         self._places = {net.name: Places(memory, self._machine, coefficients) for net in nets}
         self._stages: dict[tuple[str, int], Stage] = {}
 

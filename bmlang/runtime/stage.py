@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Places", "Stage", "dtype_of_tensor", "shape_of_tensor"]
 
-Engine = Literal["interpreter"]
+Engine = Literal["interpreter", "jit"]
 TPU, CPU = 0, 1
 SUBNET_KINDS: Final = {2: "merge", 3: "switch"}
 BASIC, IO_ALONE, IO_RELOC = 0, 1, 4

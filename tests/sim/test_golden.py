@@ -24,9 +24,10 @@ def machine() -> Machine:
     return _MACHINE[0]
 
 
-def check(case: GoldenCase, engine: ExecutionEngine) -> None:
+def check(case: GoldenCase, engine: ExecutionEngine, threads: int | None = None) -> None:
     """Run a case, and compare all memories."""
     chip = machine()
+    chip.threads = threads
     for space in SPACES:
         chip.memory.image(space)[...] = FILL[space]
         for run in case.initial[space]:

@@ -9,7 +9,7 @@ from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.sim.interpreter import Interpretation
 from tpukernel.sim.jit.plan import plan_of
-from tpukernel.sim.jit.stream import executor
+from tpukernel.sim.jit.stream import STOPPED, executor
 from tpukernel.sim.jit.threads import processors, team
 from tpukernel.sim.memory import Memory
 
@@ -81,13 +81,15 @@ class NativeExecution:
     def _rows(self, first: int, last: int, cost: float) -> int:
         """Run these rows; the first one that was not done."""
         table, control, threads = self._bound.table, self._bound.control, self._threads
+        execute = executor()
         if threads < 2 or cost < PARALLEL_NANOSECONDS:
-            return executor()(table, first, last, control, 0, 1)
+            return execute(table, first, last, control, 0, 1)
         found = [last] * threads
 
         def work(number: int) -> None:
-            found[number] = executor()(table, first, last, control, number, threads)
+            found[number] = execute(table, first, last, control, number, threads)
 
-        self._bound.words[:] = 0
-        team(threads).run(work)
+        words = self._bound.words
+        words[:] = 0
+        team(threads).run(work, stop=lambda: words.__setitem__(STOPPED, 1))
         return found[0]

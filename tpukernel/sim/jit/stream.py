@@ -15,7 +15,7 @@ from typing import cast
 
 from tpukernel.sim.jit.llvm import ENTRY, Target, host_target, load
 
-__all__ = ["CONTROL_WORDS", "NO_BARRIER", "ROW", "SMALL", "WITH_DENORMALS", "executor", "stream_module"]
+__all__ = ["CONTROL_WORDS", "NO_BARRIER", "ROW", "SMALL", "STOPPED", "WITH_DENORMALS", "executor", "stream_module"]
 
 ROW = 6
 """Words of a row."""
@@ -32,7 +32,8 @@ NO_BARRIER = 4
 CONTROL_WORDS = 24
 """Words that the threads of one run share: arrivals at the barrier, the row that stopped, each in a cache line of its own."""
 
-_ARRIVED, _STOPPED = 0, 8
+_ARRIVED, STOPPED = 0, 8
+"""The shared words that are used: how often threads came to a barrier; not 0 when all of them are to stop there."""
 _SPINS = 300
 """Looks at the barrier before the thread offers its processor to others."""
 
@@ -61,7 +62,7 @@ _FLAGS = {"denormals": WITH_DENORMALS, "small": SMALL, "no_barrier": NO_BARRIER}
 def stream_module(target: Target) -> str:
     """The executor in LLVM's text form."""
     modes = _X86 if target.is_x86 else _AARCH64
-    return _EXECUTOR.format(row=8 * ROW, arrived=8 * _ARRIVED, stopped=8 * _STOPPED, spins=_SPINS, entry=ENTRY, **_FLAGS, **modes)
+    return _EXECUTOR.format(row=8 * ROW, arrived=8 * _ARRIVED, stopped=8 * STOPPED, spins=_SPINS, entry=ENTRY, **_FLAGS, **modes)
 
 
 _X86 = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -30,31 +31,57 @@ class Team:
         self.threads = threads
         self._lock = Lock()
         self._tasks: list[SimpleQueue[Work]] = [SimpleQueue() for _ in range(1, threads)]
-        self._done: SimpleQueue[int] = SimpleQueue()
         for number, tasks in enumerate(self._tasks, start=1):
             Thread(target=self._serve, args=(number, tasks), daemon=True, name=f"tpukernel-{number}").start()
 
     def _serve(self, number: int, tasks: SimpleQueue[Work]) -> None:
         while True:
-            work = tasks.get()
-            try:
-                work(number)
-            finally:
-                self._done.put(number)
+            tasks.get()(number)
 
-    def run(self, work: Work) -> None:
-        """Let every thread of the team do the work, and wait for all of them."""
+    def run(self, work: Work, stop: Callable[[], object]) -> None:
+        """Let every thread of the team do the work, and wait for all of them.
+
+        Args:
+            work: what they do.
+            stop: called when an exception (Ctrl-C) comes to the calling thread: makes the others end their work without it.
+        """
         with self._lock:
-            for tasks in self._tasks:
-                tasks.put(work)
+            done: SimpleQueue[int] = SimpleQueue()
+
+            def share(number: int) -> None:
+                try:
+                    work(number)
+                finally:
+                    done.put(number)
+
             try:
+                for tasks in self._tasks:
+                    tasks.put(share)
                 work(0)
-            finally:
                 for _ in self._tasks:
-                    self._done.get()
+                    done.get()
+            except BaseException:
+                stop()
+                self._settle()
+                raise
+
+    def _settle(self) -> None:
+        """Wait until no helper works any more, however often Ctrl-C is pressed: whoever called must not see the memory change."""
+        while True:
+            with suppress(KeyboardInterrupt):
+                done: SimpleQueue[int] = SimpleQueue()
+                for tasks in self._tasks:
+                    tasks.put(done.put)  # its turn comes when the helper has done everything before it
+                for _ in self._tasks:
+                    done.get()
+                return
 
 
 @cache
 def team(threads: int) -> Team:
     """The team of that size."""
     return Team(threads)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=team.cache_clear)  # a child process has no threads but the one that forked
