@@ -41,7 +41,7 @@ class GroupLeftKernel:
         source, to = pointer_of(record, LeftHead.FROM), pointer_of(record, LeftHead.TO)
         rows, k_table, counts = (table_of(record, word) for word in (LeftHead.ROWS, LeftHead.K, LeftHead.COUNTS))
         block_bytes = word_of(record, LeftHead.BLOCK_BYTES)
-        buffers = [function.alloca(4 * GROUP) for _ in range(3)]
+        buffer = function.alloca(2 * GROUP)
         with function.loop(first, last, maybe_none=True) as unit:
             carried = [to.offset(unit.index * block_bytes), k_table, counts]
             with function.loop(0, groups, carried=carried) as group:
@@ -49,8 +49,8 @@ class GroupLeftKernel:
                 limits = [function.constant(I32, 255), function.constant(I32, 0)]
                 with function.loop(0, block.rows, carried=limits) as row:
                     place = source.offset(rows.offset((unit.index * block.rows + row.index) << 3).load(I64, 8))
-                    bits = self._gather(function, place, k_at, count_at, buffers[0])
-                    exponent = self._pack(function, block, bits, packed.offset(row.index << 2), buffers[1:])
+                    bits = self._gather(function, place, k_at, count_at, buffer)
+                    exponent = self._pack(function, block, bits, packed, row.index)
                     row.next = [row.values[0].umin(exponent), row.values[1].intrinsic("umax", exponent)]
                 packed.offset(block.least).store(row.values[0], 4)
                 packed.offset(block.most).store(marked_special(row.values[1]), 4)
@@ -77,7 +77,7 @@ class GroupLeftKernel:
         function.block(end)
         return function.phi([(whole, run), (gathered, after)])
 
-    def _pack(self, function: Function, block: GroupBlock, bits: Value, packed: Value, buffers: list[Value]) -> Value:
+    def _pack(self, function: Function, block: GroupBlock, bits: Value, packed: Value, row: Value) -> Value:
         """Pack a row; its exponent."""
         numbers = floats.widen(bits, self.dtype).bitcast(I32)
         exponents = exponent_of(numbers)
@@ -87,13 +87,10 @@ class GroupLeftKernel:
         fill = none.choose(greatest.like(-1025), NO_CODE).splat(GROUP)
         codes = (((exponents - greatest.splat(GROUP)) << 11) - _reciprocal(digits_of(numbers))).smax(NO_CODE)
         codes = exponents.compare("eq", 0).choose(fill, codes)
-        packed.offset(block.exponents).store(greatest.like(0) - greatest, 4)
-        buffers[0].store(numbers)
-        buffers[1].store(codes & 0xFFFF | codes << 16)
-        with function.loop(0, GROUP) as k:
-            for number, buffer in enumerate(buffers):
-                found = buffer.offset(k.index << 2).load(I32, 4)
-                packed.offset(number * block.codes).offset(k.index * (4 * block.rows)).store(found, 4)
+        packed.offset(block.exponents).offset(row << 2).store(greatest.like(0) - greatest, 4)
+        place = packed.offset(row * (4 * GROUP))
+        place.store(numbers, 4)
+        place.offset(block.codes).store(codes & 0xFFFF | codes << 16, 4)
         return greatest
 
 

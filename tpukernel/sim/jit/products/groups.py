@@ -51,7 +51,7 @@ class GroupPanel:
 
 
 class GroupBlock:
-    """A packed group of a block of rows of the left factor: numbers (32, rows) as f32, codes twice in an i32, by row minus its exponent,
+    """A packed group of a block of rows of the left factor: numbers (rows, 32) as f32, codes twice in an i32, by row minus its exponent,
     and the least and the greatest of the exponents.
     """
 
@@ -186,11 +186,11 @@ def _largest_codes(function: Function, layout: GroupPanel, block: GroupBlock, le
         columns = [column_at.offset(2 * lanes * number).load(vector, 2) for number in range(vectors)]
         found: list[Value] = []
         for row in range(block.rows):
-            twice = factor_at.offset(4 * row).load(I32, 4).splat(words.lanes)
+            twice = factor_at.offset(4 * GROUP * row).load(I32, 4).splat(words.lanes)
             factor = function.emit(vector, f"bitcast {twice} to {vector}")
             for number, column in enumerate(columns):
                 found.append(largest[row * vectors + number].smax(column + factor))
-        loop.next = [factor_at.offset(4 * block.rows), column_at.offset(2 * layout.columns), *found]
+        loop.next = [factor_at.offset(4), column_at.offset(2 * layout.columns), *found]
     return loop.values[2:]
 
 
@@ -198,14 +198,14 @@ def _call_row(
     function: Function, name: str, layout: GroupPanel, row: Value, left: Value, panel: Value, scales: Value, sums: Value
 ) -> Value:
     place = row * (4 * layout.columns)
-    return function.call(name, I64, [left.offset(row << 2), panel, scales.offset(place), sums.offset(place)])
+    return function.call(name, I64, [left.offset(row * (4 * GROUP)), panel, scales.offset(place), sums.offset(place)])
 
 
 class _Row:
     """A function `name(left, panel, scales, sums)` for one row of a block."""
 
     def __init__(self, name: str, target: Target) -> None:
-        self.layout, self.block = GroupPanel(target), GroupBlock(target)
+        self.layout = GroupPanel(target)
         self.function = Function(name, [PTR, PTR, PTR, PTR], I64, target)
         self.left, self.panel, self.scales, self.sums = self.function.arguments
         self.vector = Type("float", self.layout.lanes)
@@ -222,7 +222,7 @@ class _Row:
         return [factor * self.place(panel, number).load(self.vector, 4) for number in self.numbers]
 
     def following(self, left: Value, panel: Value) -> list[Value]:
-        return [left.offset(4 * self.block.rows), panel.offset(4 * self.layout.columns)]
+        return [left.offset(4), panel.offset(4 * self.layout.columns)]
 
     def add(self, number: int, value: Value) -> None:
         place = self.place(self.sums, number)
