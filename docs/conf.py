@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import bmlang
 import tpukernel
-from tpukernel.api import Function, HostFunction, MissingFunction, Row, rows
+from tpukernel.api import Function, HostFunction, MissingFunction, rows
 from tpukernel.chips.chip import CHIPS
 from tpukernel.isa.errors import ChipSupportError
 from tpukernel.isa.instruction import Instruction
@@ -127,16 +127,11 @@ def list_functions(app: Sphinx, docname: str, source: list[str]) -> None:  # noq
 def function_tables() -> str:
     """All functions of the public header that the chip has as Markdown, one table for each group."""
     parts: list[str] = []
-    for group, members in groupby(_sorted_rows(), lambda row: row.group):
+    for group, members in groupby(rows().values(), lambda row: row.group):
         found = [_function_row(row) for row in members if isinstance(row, Function | HostFunction)]
         if found:
             parts += [f"### {group}", _table(("function", "what it does", "instructions"), found)]
     return "\n\n".join(parts)
-
-
-def _sorted_rows() -> list[Row]:
-    groups = list(dict.fromkeys(row.group for row in rows().values()))
-    return sorted(rows().values(), key=lambda row: groups.index(row.group))
 
 
 def _function_row(row: Function[...] | HostFunction[..., object]) -> tuple[str, ...]:
@@ -148,7 +143,7 @@ def _function_row(row: Function[...] | HostFunction[..., object]) -> tuple[str, 
 
 def missing_table() -> str:
     """The functions of the public header that the chip does not have."""
-    found = [(f"`{row.name}`", row.group, row.why) for row in _sorted_rows() if isinstance(row, MissingFunction)]
+    found = [(f"`{row.name}`", row.group, row.why) for row in rows().values() if isinstance(row, MissingFunction)]
     return _table(("function", "group", "why not"), found)
 
 

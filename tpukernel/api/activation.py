@@ -44,7 +44,7 @@ __all__ = [
     "tpu_bdc_relu",
 ]
 
-GROUP = "Active Functions"
+GROUP = "Activation functions"
 
 _SQRT_HALF = math.sqrt(0.5)
 _SQRT_2_OVER_PI = math.sqrt(2 / math.pi)

@@ -28,7 +28,7 @@ __all__ = [
     "tpu_poll",
 ]
 
-GROUP = "Common Functions"
+GROUP = "Common functions"
 NO_MEMORY = "the commands run later, there is no memory to look into yet"
 
 

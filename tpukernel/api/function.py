@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Generic, ParamSpec, TypeVar, get_type_hints
@@ -38,6 +38,32 @@ Emitted = Sequence[Instruction]
 """The instructions of one call, in order, without numbers."""
 P = ParamSpec("P")
 R = TypeVar("R")
+
+GROUPS: Final = (
+    "Registration and id nodes",
+    "Common functions",
+    "Synchronization functions",
+    "Utilities",
+    "GDMA functions",
+    "SDMA functions",
+    "BDC select functions",
+    "BDC floating-point matrix functions",
+    "BDC integer matrix functions",
+    "BDC floating-point NN functions",
+    "BDC integer NN functions",
+    "Quantization functions",
+    "BDC binary functions",
+    "BDC floating-point binary functions",
+    "BDC integer binary functions",
+    "BDC common functions",
+    "BDC cast and rounding functions",
+    "BDC unary functions",
+    "Special functions",
+    "Scatter and gather functions",
+    "Activation functions",
+    "HAU functions",
+)
+"""The headings of the public header, in its order."""
 
 _ROWS: Final[dict[str, Row]] = {}
 
@@ -61,6 +87,8 @@ class Row:
     def __init__(self, name: str, group: str) -> None:
         if name in _ROWS:
             raise TypeError(f"{name} is in the table already")
+        if group not in GROUPS:
+            raise TypeError(f"{name}: the header has no group {group!r}")
         self.name, self.group = name, group
         _ROWS[name] = self
 
@@ -193,7 +221,8 @@ def missing(name: str, group: str, why: str) -> MissingFunction:
     return MissingFunction(name, group, why)
 
 
+@cache
 def rows() -> Mapping[str, Row]:
     """The whole table by name, in the order of the header's groups."""
     import_module("tpukernel.api")  # makes all rows
-    return MappingProxyType(_ROWS)
+    return MappingProxyType(dict(sorted(_ROWS.items(), key=lambda item: GROUPS.index(item[1].group))))

@@ -49,7 +49,7 @@ __all__ = [
     "tpu_print_local_mem_data",
 ]
 
-GROUP = "HAU Functions"
+GROUP = "HAU functions"
 NOT_STATIC = "a static command stream holds commands of the TIU and the GDMA only, the HAU is driven by the firmware"
 INSTEAD = "compute this part in a CPU subnet of the model, or "
 

@@ -33,7 +33,7 @@ __all__ = [
     "tpu_set_parallel_id_node",
 ]
 
-GROUP = "Registration / ID Nodes"
+GROUP = "Registration and id nodes"
 
 _KERNELS: Final[dict[str, Callable[..., object]]] = {}
 

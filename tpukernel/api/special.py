@@ -27,7 +27,7 @@ __all__ = [
     "tpu_bdc_table_lookup",
 ]
 
-GROUP = "Special Functions"
+GROUP = "Special functions"
 
 
 @function(GROUP, Special)

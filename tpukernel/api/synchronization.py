@@ -27,7 +27,7 @@ __all__ = [
     "tpu_sync_core",
 ]
 
-GROUP = "Synchronization Functions"
+GROUP = "Synchronization functions"
 NO_MESSAGES = "its engines wait for command numbers and know no messages (the official library stops with 'not implemented')"
 NO_MESSAGE_IDS = "its engines know no messages (the official library does not have the function)"
 ONE_CORE = "it has one core and nothing to synchronize it with (the official library stops with 'not implemented')"

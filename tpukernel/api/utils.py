@@ -47,7 +47,7 @@ __all__ = [
     "tpu_unified_c_offset",
 ]
 
-GROUP = "Utils Functions"
+GROUP = "Utilities"
 
 _ADDRESSES = 1 << 32
 """Local addresses are calculated with 32 bits."""
