@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from random import Random
 from typing import Literal
 
@@ -21,11 +20,10 @@ from tests.vendor import test_sim_dma_scatter as dma_scatter
 from tests.vendor import test_sim_gather as gather
 from tests.vendor import test_sim_gather_line as gather_line
 from tests.vendor import test_sim_quant as quant
-from tpukernel.chips.tensors import Constant, Layout, LocalTensor, SystemTensor
+from tpukernel.chips.tensors import Layout, LocalTensor
 from tpukernel.dtypes import Dtype, i8, i16, i32, u8, u16, u32
 from tpukernel.isa.dma_cw_transpose import DmaCwTranspose
 from tpukernel.isa.dma_gather import DmaGather
-from tpukernel.isa.dma_scatter import DmaScatter
 from tpukernel.isa.gather import Gather, GatherOp
 from tpukernel.isa.gather_line import GatherLine, GatherLineOp
 from tpukernel.isa.index import IndexGen, IndexGenOp
@@ -137,9 +135,6 @@ def test_index(comparison: Comparison) -> None:
     check(comparison, (IndexGen(op=IndexGenOp.ELEMENT, dst=Arena(rng).tensor(shape, rng.choice((i32, u32)))) for shape in shapes))
 
 
-# ---------------------------------------------------------------------------- many lines, and operands on each other
-
-
 @pytest.mark.parametrize("dtype", DMA_DTYPES, ids=str)
 @pytest.mark.parametrize("dst", [LOCAL, SYSTEM])
 def test_many_lines(comparison: Comparison, dst: str, dtype: Dtype) -> None:
@@ -158,47 +153,6 @@ def many_lines(rng: Random, dst: str, dtype: Dtype) -> Case:
         fill=places.constant(dtype),
     )
     return Case(command, {"index": line_index(rng, shape, rows)})
-
-
-@pytest.mark.parametrize("dtype", DMA_DTYPES, ids=str)
-def test_operands_on_each_other(comparison: Comparison, dtype: Dtype) -> None:
-    """No program does that; both engines read everything before they write."""
-    rng, size, one = Random(f"{dtype}"), dtype.itemsize, Constant(1, dtype)
-    cases: list[Case | Instruction] = []
-    for distance in range(-3, 4):
-        at = 4096 + distance * 64
-        lines = [LocalTensor(address, (1, 70, 6, 9), dtype, Layout.LINE_ALIGNED) for address in (4096, at)]
-        index = LocalTensor(0, (1, 70, 6, 1), u8)
-        values = {"index": np.random.default_rng(distance + 3).integers(0, 6, index.shape).astype(np.uint8)}
-        cases += [Case(GatherLine(op=op, dst=lines[0], src=lines[1], index=index), values) for op in GatherLineOp]
-        elements = [LocalTensor(address, (1, 70, 1, 90), dtype) for address in (4096, at)]
-        mask, count = LocalTensor(0, (1, 70, 1, 90), u8), LocalTensor(64 * 200, (1, 70, 1, 1), u16, Layout.COMPACT)
-        select = Gather(op=GatherOp.MASK_SELECT_SHARED, dst=elements[0], src=elements[1], mask=mask, count=count)
-        cases += [select, select.replace(src=elements[0], mask=replace(mask, address=at))]
-        near = CHIP.regions["ddr"].base + 4096
-        table, moved = (SystemTensor(near + place * size, (1, 2, 8, 5), dtype) for place in (0, 7 * distance))
-        shape = (1, 2, 8, 1)
-        values = {"index": line_index(rng, shape, 8)}
-        numbers = SystemTensor(near + 4096, shape, u32)
-        cases += [
-            Case(DmaGather(dst=moved, src=table, index=numbers, fill=one), values),
-            Case(DmaScatter(dst=moved, src=table, index=numbers), values),
-            DmaGather(dst=table, src=replace(table, address=near + 2048), index=replace(numbers, address=near + 4 * distance), fill=one),
-            DmaCwTranspose(dst=replace(moved, shape=(1, 5, 8, 2)), src=table),
-        ]
-    check(comparison, cases)
-
-
-@pytest.mark.parametrize(("op", "dst", "src"), quant.PAIRS[::3], ids=str)
-def test_quant_on_its_operand(comparison: Comparison, op: QuantOp, dst: Dtype, src: Dtype) -> None:
-    rng = Random(f"{op.name} {dst} {src}")
-    cases: list[Instruction] = []
-    for distance in (-64, 0, 64, 256):
-        command = quant.with_constants(rng, op, dst, src)
-        shape = command.dst.shape
-        result, operand = (LocalTensor(address, shape, dtype) for address, dtype in ((4096, dst), (4096 + distance, src)))
-        cases.append(command.replace(dst=result, src=operand))
-    check(comparison, cases)
 
 
 # ---------------------------------------------------------------------------- indices that name nothing

@@ -11,7 +11,7 @@ from tpukernel.isa.rounding import Rounding
 from tpukernel.sim.jit.access import Place, places_of
 from tpukernel.sim.jit.elementwise import Request, operation
 from tpukernel.sim.jit.kernel import Call
-from tpukernel.sim.jit.nest_kernel import nest_calls
+from tpukernel.sim.jit.workspace import elementwise_calls
 from tpukernel.sim.memory import Memory
 
 __all__ = ["lower"]
@@ -37,7 +37,7 @@ def lower(instruction: Arith, memory: Memory) -> list[Call] | None:
         return None
     if op is ArithOp.COPY_MB:
         places[1] = _first_n(places[1])
-    return nest_calls(operation(request), places[:1], places[1:])
+    return elementwise_calls(operation(request), places[:1], places[1:])
 
 
 def _sources(instruction: Arith) -> tuple[list[LocalTensor | Constant], str]:

@@ -10,8 +10,9 @@ from tpukernel.isa.compare import Compare, CompareOp
 from tpukernel.sim.jit.access import places_of
 from tpukernel.sim.jit.ir import Value
 from tpukernel.sim.jit.kernel import Call
-from tpukernel.sim.jit.nest_kernel import Elementwise, nest_calls
+from tpukernel.sim.jit.nest_kernel import Elementwise
 from tpukernel.sim.jit.numerics.compare import equal, greater, less, maximum, minimum
+from tpukernel.sim.jit.workspace import elementwise_calls
 from tpukernel.sim.memory import Memory
 
 __all__ = ["lower"]
@@ -35,7 +36,7 @@ def lower(instruction: Compare, memory: Memory) -> list[Call] | None:
     if places is None:
         return None
     operation = _operation(instruction.op, instruction.src0.dtype, instruction.src2.dtype, results[-1].dtype)
-    return nest_calls(operation, places[: len(results)], places[len(results) :])
+    return elementwise_calls(operation, places[: len(results)], places[len(results) :])
 
 
 @cache

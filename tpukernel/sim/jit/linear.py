@@ -10,8 +10,9 @@ from tpukernel.isa.linear import Linear, LinearOp
 from tpukernel.sim.jit.access import places_of
 from tpukernel.sim.jit.ir import Value
 from tpukernel.sim.jit.kernel import Call
-from tpukernel.sim.jit.nest_kernel import Elementwise, nest_calls
+from tpukernel.sim.jit.nest_kernel import Elementwise
 from tpukernel.sim.jit.numerics.floats import add, multiply, subtract
+from tpukernel.sim.jit.workspace import elementwise_calls
 from tpukernel.sim.memory import Memory
 
 __all__ = ["lower"]
@@ -21,7 +22,7 @@ def lower(instruction: Linear, memory: Memory) -> list[Call] | None:
     """The calls that compute the result."""
     sources = [source for source in (instruction.src0, instruction.src1, instruction.src2) if source is not None]
     places = places_of(memory, [instruction.dst, *sources])
-    return None if places is None else nest_calls(_operation(instruction.op, instruction.dst.dtype), places[:1], places[1:])
+    return None if places is None else elementwise_calls(_operation(instruction.op, instruction.dst.dtype), places[:1], places[1:])
 
 
 @cache

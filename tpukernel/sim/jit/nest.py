@@ -27,6 +27,11 @@ MAX_NESTS = 64
 CHUNK = 1 << 14
 """Elements of one unit of work where everything is one long run."""
 
+_LOOKED_AT = 1 << 16
+"""Elements that are looked at one by one where the strides tell nothing (a copy of several n without strides that starts in a lane other
+than the first, for example).
+"""
+
 Axes = tuple[Axis, ...]
 
 
@@ -75,7 +80,7 @@ def nests(placements: Sequence[Placement]) -> tuple[Nest, ...] | None:
 
 
 def is_injective(placement: Placement) -> bool:
-    """True if it is plain from the strides that no two elements share a byte."""
+    """True if no two elements share a byte; of many elements, only if that is plain from the strides."""
     return _is_injective(placement.axes, placement.itemsize)
 
 
@@ -86,9 +91,12 @@ def _is_injective(axes: Axes, itemsize: int) -> bool:
     reach = itemsize
     for stride, count in sorted(factor for factor in factors if factor[1] > 1):
         if stride < reach:
-            return False
+            break
         reach += stride * (count - 1)
-    return True
+    else:
+        return True
+    few = prod(axis.count for axis in axes) <= _LOOKED_AT
+    return few and not Placement(0, itemsize, axes).overlaps()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

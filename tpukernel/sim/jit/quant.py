@@ -15,10 +15,10 @@ from tpukernel.isa.rounding import Rounding
 from tpukernel.sim.jit.access import Place, place_of
 from tpukernel.sim.jit.ir import F32, I32, I64, Value, integer
 from tpukernel.sim.jit.kernel import Call
-from tpukernel.sim.jit.nest_kernel import Elementwise, nest_calls
+from tpukernel.sim.jit.nest_kernel import Elementwise
 from tpukernel.sim.jit.numerics import casts, floats, ints
 from tpukernel.sim.jit.numerics.ints import Wide
-from tpukernel.sim.jit.workspace import Workspace
+from tpukernel.sim.jit.workspace import elementwise_calls
 from tpukernel.sim.memory import Memory
 
 __all__ = ["lower"]
@@ -78,10 +78,7 @@ def lower(instruction: Quant, memory: Memory) -> list[Call] | None:
     )
     if request.op is QuantOp.REQUANT_FP and request.rounding in (Rounding.HALF_UP, Rounding.HALF_DOWN):
         return None
-    work = Workspace()
-    src, *constants = (work.apart(place, dst, in_place=True) for place in (src, *constants))
-    work.add(nest_calls(_operation(request), [dst], [src, *constants]))
-    return work.finished()
+    return elementwise_calls(_operation(request), [dst], [src, *constants])
 
 
 def _constants(instruction: Quant, memory: Memory) -> tuple[list[Place] | None, str, int]:

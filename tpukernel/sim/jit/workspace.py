@@ -8,8 +8,9 @@ from math import prod
 from tpukernel.sim.jit.access import Place, conflicts, same_elements
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.moves import move_calls
+from tpukernel.sim.jit.nest_kernel import Elementwise, nest_calls
 
-__all__ = ["Workspace"]
+__all__ = ["Workspace", "elementwise_calls"]
 
 _ALIGNMENT = 64
 
@@ -55,3 +56,15 @@ class Workspace:
         for call in self._calls:
             call.scratch = max(call.scratch, self._size)
         return self._calls if self._complete else None
+
+
+def elementwise_calls(operation: Elementwise, results: Sequence[Place], sources: Sequence[Place]) -> list[Call] | None:
+    """As `nest_calls`, but sources on which a result lies otherwise than element on element are copied first."""
+    found = nest_calls(operation, results, sources)
+    if found is not None:
+        return found
+    work, apart = Workspace(), list(sources)
+    for result in results:
+        apart = [work.apart(source, result, in_place=True) for source in apart]
+    work.add(nest_calls(operation, results, apart))
+    return work.finished()
