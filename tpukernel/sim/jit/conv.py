@@ -13,9 +13,9 @@ from tpukernel.sim.jit.access import Place
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.products import finish
 from tpukernel.sim.jit.products.image import image
-from tpukernel.sim.jit.products.kinds import GROUPS, kind_of
+from tpukernel.sim.jit.products.kinds import GROUPS, Kind, kind_of
 from tpukernel.sim.jit.products.operands import Preparation, Unsuitable, combined, flat, grid
-from tpukernel.sim.jit.products.order import grouped_depth, plain_depth
+from tpukernel.sim.jit.products.order import Order, grouped_depth, packed_depth, plain_depth
 from tpukernel.sim.jit.products.product import Finish, Grid, Product
 from tpukernel.sim.memory import Memory
 
@@ -37,7 +37,7 @@ def _lower(instruction: Conv, prepared: Preparation) -> list[Call]:
     seen = image(prepared, source, window, instruction.padding, instruction.insert, instruction.pad_value, instruction.insert_value)
     weight, weight_dtype = _weight(instruction, prepared)
     kind = kind_of(weight_dtype, source.dtype)
-    order = grouped_depth(ic, kh * kw) if kind == GROUPS else plain_depth(ic * kh * kw)
+    order = _order(kind, ic, kh * kw, prepared.memory.chip.weight_pack[source.dtype])
     if isinstance(weight, Grid):
         left = weight
     else:
@@ -59,6 +59,12 @@ def _lower(instruction: Conv, prepared: Preparation) -> list[Call]:
         group_counts=order.counts,
     )
     return prepared.finish(product)
+
+
+def _order(kind: Kind, channels: int, taps: int, pack: int) -> Order:
+    if kind == GROUPS:
+        return grouped_depth(channels, taps)
+    return plain_depth(channels * taps) if kind.sums.is_float else packed_depth(channels, taps, pack)
 
 
 def _weight(instruction: Conv, prepared: Preparation):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tpukernel.sim.interpreter.numerics.accumulate import GROUP
-from tpukernel.sim.jit.kernel import SCRATCH, Call, Kernel
+from tpukernel.sim.jit.kernel import SCRATCH, Call
 from tpukernel.sim.jit.llvm import host_target
 from tpukernel.sim.jit.products.group_left import GroupLeftKernel
 from tpukernel.sim.jit.products.groups import GroupBlock
@@ -28,15 +28,23 @@ def product_calls(product: Product, scratch: int = 0, *, fused: bool = False) ->
         fused: products of floats are not rounded before they are added (not what the chip does).
     """
     target, kind = host_target(), product.kind
-    rows = kind.rows(target)
-    blocks, order = -(-product.rows // rows), _order(product)
-    block_bytes = kind.size * rows * (order.size // kind.per_step)
+    rows, order = kind.rows(target), _order(product)
+    blocks = -(-product.rows // rows)
     if kind == GROUPS:
-        block_bytes = GroupBlock(target).bytes * len(product.group_counts)
-    left = _left_call(product, order, blocks, block_bytes, scratch)
-    main = _main_call(product, order, blocks, block_bytes, scratch, fused)
-    left.scratch = main.scratch = scratch + blocks * block_bytes
+        row_bytes = GroupBlock(target).bytes * len(product.group_counts) // rows
+        left = _group_left_call(product, blocks, row_bytes * rows, scratch)
+    else:
+        row_bytes = _row_bytes(kind.size * (order.size // kind.per_step))
+        left = _left_call(product, row_bytes, scratch)
+    main = _main_call(product, order, blocks, row_bytes, scratch, fused)
+    left.scratch = main.scratch = scratch + blocks * rows * row_bytes
     return [left, main]
+
+
+def _row_bytes(size: int) -> int:
+    """Bytes from one packed row to the next: whole cache lines, and no distance at which all rows would fall into one set of a cache."""
+    lines = -(-size // 64)
+    return 64 * (lines + (lines % 8 == 0))
 
 
 def _order(product: Product) -> Offsets:
@@ -52,26 +60,35 @@ def _along(offsets: Offsets, size: int) -> Offsets:
     return np.broadcast_to(offsets, size) if offsets.size == 1 else offsets
 
 
-def _left_call(product: Product, order: Offsets, blocks: int, block_bytes: int, scratch: int) -> Call:
+def _left_call(product: Product, row_bytes: int, scratch: int) -> Call:
     kind, left, builder = product.kind, product.left, Builder(LeftHead)
-    rows = kind.rows(host_target())
-    first = _along(left.first, product.rows)
-    filled = np.concatenate([first, np.repeat(first[-1:], blocks * rows - first.size)])
-    builder.words[LeftHead.STEPS] = order.size // kind.per_step
-    builder.words[LeftHead.DEPTH] = product.depth
-    builder.words[LeftHead.BLOCK_BYTES] = block_bytes
+    offsets = _along(left.second, product.depth)
+    breaks = np.flatnonzero(np.diff(offsets) != left.dtype.itemsize) + 1
+    starts = np.concatenate([[0], breaks])
+    counts = np.diff(np.concatenate([starts, [product.depth]]))
+    builder.words[LeftHead.RUNS] = starts.size
+    builder.words[LeftHead.ROW_BYTES] = row_bytes
     builder.pointer(LeftHead.TO, SCRATCH, scratch)
     builder.grid(LeftHead.FROM, left)
-    builder.offsets(LeftHead.ROWS, filled)
-    builder.offsets(LeftHead.K, _along(left.second, product.depth)[order])
-    kernel: Kernel = LeftKernel(kind, left.dtype)
-    if kind == GROUPS:
-        kernel = GroupLeftKernel(left.dtype)
-        builder.words[LeftHead.STEPS] = len(product.group_counts)
-        runs = _runs(_along(left.second, product.depth), left.dtype.itemsize)
-        pairs = ((count, count == GROUP and run) for count, run in zip(product.group_counts, runs, strict=True))
-        builder.offsets(LeftHead.COUNTS, [int(word) for pair in pairs for word in pair])
-    return Call(kernel, builder.words, builder.pointers, units=blocks, cost=0.6 * blocks * rows * order.size)
+    builder.offsets(LeftHead.ROWS, _along(left.first, product.rows))
+    builder.offsets(LeftHead.RUN_TABLE, np.stack([offsets[starts], counts], axis=1).reshape(-1))
+    cost = product.rows * (0.2 * product.depth + 2 * starts.size)
+    return Call(LeftKernel(kind, left.dtype), builder.words, builder.pointers, units=product.rows, cost=cost)
+
+
+def _group_left_call(product: Product, blocks: int, block_bytes: int, scratch: int) -> Call:
+    left, builder, rows = product.left, Builder(LeftHead), GROUPS.rows(host_target())
+    first, second = _along(left.first, product.rows), _along(left.second, product.depth)
+    builder.words[LeftHead.RUNS] = len(product.group_counts)
+    builder.words[LeftHead.ROW_BYTES] = block_bytes
+    builder.pointer(LeftHead.TO, SCRATCH, scratch)
+    builder.grid(LeftHead.FROM, left)
+    builder.offsets(LeftHead.ROWS, np.concatenate([first, np.repeat(first[-1:], blocks * rows - first.size)]))
+    builder.offsets(LeftHead.K, second)
+    pairs = ((count, count == GROUP and run) for count, run in zip(product.group_counts, _runs(second, left.dtype.itemsize), strict=True))
+    builder.offsets(LeftHead.COUNTS, [int(word) for pair in pairs for word in pair])
+    cost = 1.3 * blocks * rows * product.depth
+    return Call(GroupLeftKernel(left.dtype), builder.words, builder.pointers, units=blocks, cost=cost)
 
 
 def _runs(offsets: Offsets, itemsize: int) -> list[bool]:
@@ -84,7 +101,7 @@ _NANOSECONDS = {"f32": 0.03, "pairs": 0.015, "i32": 0.06, "i64": 0.2, "groups": 
 """Time of a product, about."""
 
 
-def _main_call(product: Product, order: Offsets, blocks: int, block_bytes: int, scratch: int, fused: bool) -> Call:
+def _main_call(product: Product, order: Offsets, blocks: int, row_bytes: int, scratch: int, fused: bool) -> Call:
     kind, target = product.kind, host_target()
     lanes, vectors, rows = kind.lanes(target), kind.vectors(target), kind.rows(target)
     panels = -(-product.columns // (lanes * vectors))
@@ -98,7 +115,7 @@ def _main_call(product: Product, order: Offsets, blocks: int, block_bytes: int, 
         (Head.COLUMNS, product.columns),
         (Head.HALF, (steps + 1) // 2 if kind.buffers == 2 else steps),
         (Head.STEPS, steps),
-        (Head.BLOCK_BYTES, block_bytes),
+        (Head.ROW_BYTES, row_bytes),
     ):
         builder.words[word] = value
     builder.pointer(Head.LEFT, SCRATCH, scratch)

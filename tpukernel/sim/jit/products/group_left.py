@@ -37,10 +37,10 @@ class GroupLeftKernel:
         block = GroupBlock(target)
         function = Function(ENTRY, [PTR, I64, I64], I64, target)
         record, first, last = function.arguments
-        groups = word_of(record, LeftHead.STEPS)
+        groups = word_of(record, LeftHead.RUNS)
         source, to = pointer_of(record, LeftHead.FROM), pointer_of(record, LeftHead.TO)
         rows, k_table, counts = (table_of(record, word) for word in (LeftHead.ROWS, LeftHead.K, LeftHead.COUNTS))
-        block_bytes = word_of(record, LeftHead.BLOCK_BYTES)
+        block_bytes = word_of(record, LeftHead.ROW_BYTES)
         buffer = function.alloca(2 * GROUP)
         with function.loop(first, last, maybe_none=True) as unit:
             carried = [to.offset(unit.index * block_bytes), k_table, counts]

@@ -124,10 +124,10 @@ def _reduce(name: str, value: Value) -> Value:
 
 
 def _tile(target: Target) -> Function:
-    """`tile(count, left, panel, sums)`: add a group to the sums of a block."""
+    """`tile(count, left, row_bytes, panel, sums)`: add a group to the sums of a block (`count` and `row_bytes` are always the same)."""
     layout, block = GroupPanel(target), GroupBlock(target)
-    function = Function("tile", [I64, PTR, PTR, PTR], I64, target)
-    _, left, panel, sums = function.arguments
+    function = Function("tile", [I64, PTR, I64, PTR, PTR], I64, target)
+    _, left, _, panel, sums = function.arguments
     scales = function.alloca(4 * block.rows * layout.columns)
     least, most = (
         panel.offset(place).load(I32, 4) + left.offset(other).load(I32, 4)

@@ -36,8 +36,8 @@ class Head(IntEnum):
     """Steps with even k (of kinds with two buffers), else all steps."""
     STEPS = 5
     LEFT = 6
-    BLOCK_BYTES = 7
-    """Bytes of a block of rows of the packed left factor."""
+    ROW_BYTES = 7
+    """Bytes of a row of the packed left factor (16-bit floats: of a block of rows, divided by the rows)."""
     RIGHT = 8
     RIGHT_STEPS = 9
     RIGHT_COLUMNS = 10
@@ -151,7 +151,7 @@ class _Driver:
     def _multiply(self) -> None:
         function, record = self.function, self.record
         half, steps = word_of(record, Head.HALF), word_of(record, Head.STEPS)
-        left, block_bytes = pointer_of(record, Head.LEFT), word_of(record, Head.BLOCK_BYTES)
+        left, row_bytes = pointer_of(record, Head.LEFT), word_of(record, Head.ROW_BYTES)
         entries = table_of(record, Head.RIGHT_COLUMNS).offset(self.entry)
         limits = [function.i64(0), half, steps]
         for number, buffer in enumerate(self.buffers):
@@ -162,17 +162,17 @@ class _Driver:
                 if self.kind.name == "groups":
                     used = table_of(record, Head.COUNTS).offset(loop.index.lshr(5) << 3).load(I64, 8)
                     function.call("codes", I64, [self.panel, used])
-                before = self._left_step_bytes(loop.index)
+                before = self._left_bytes(number, loop.index - begin)
                 with function.loop(self.first_block, self.last_block) as block:
-                    place = left.offset(block.index * block_bytes).offset(before)
+                    place = left.offset(block.index * (row_bytes * self.block_rows)).offset(before)
                     sums = buffer.offset((block.index - self.first_block) * (self.block_rows * self.row_bytes))
-                    function.call("tile", I64, [count, place, self.panel, sums])
+                    function.call("tile", I64, [count, place, row_bytes, self.panel, sums])
 
-    def _left_step_bytes(self, step: Value) -> Value:
-        """Bytes of the steps of a block in front of this one."""
+    def _left_bytes(self, number: int, step: Value) -> Value:
+        """Bytes in front of the step of that number in one of the sums, in a packed row (of 16-bit floats: in a packed block)."""
         if self.kind.name == "groups":
             return step.lshr(5) * GroupBlock(self.function.target).bytes
-        return step * (self.kind.size * self.block_rows)
+        return step * self.kind.left_step + number * self.kind.left_size
 
     def _finish(self) -> None:
         function, record, kernel = self.function, self.record, self.kernel

@@ -42,6 +42,16 @@ class Kind:
         """Bytes of a number in the packed factors."""
         return self.sums.bits // 8
 
+    @property
+    def left_size(self) -> int:
+        """Bytes of a number in a packed row of the left factor."""
+        return self.size // self.per_step
+
+    @property
+    def left_step(self) -> int:
+        """Bytes of a packed row from one step to the next: of every other number where even and odd ones are kept apart."""
+        return self.size * self.buffers
+
     def lanes(self, target: Target) -> int:
         return target.vector_bytes // self.size
 

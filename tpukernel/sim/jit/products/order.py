@@ -9,7 +9,7 @@ import numpy as np
 from tpukernel.sim.interpreter.numerics.accumulate import GROUP
 from tpukernel.sim.jit.products.product import Offsets
 
-__all__ = ["Order", "grouped_depth", "plain_depth"]
+__all__ = ["Order", "grouped_depth", "packed_depth", "plain_depth"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,13 @@ class Order:
 def plain_depth(depth: int) -> Order:
     """One after the other."""
     return Order(np.arange(depth))
+
+
+def packed_depth(channels: int, taps: int, pack: int) -> Order:
+    """As convolution weights lie, for sums of which the order does not matter: (group of `pack` channels, tap, channel)."""
+    groups = [range(first, min(first + pack, channels)) for first in range(0, channels, pack)]
+    numbers = [np.add.outer(np.arange(taps), np.array(group) * taps).reshape(-1) for group in groups]
+    return Order(np.concatenate(numbers))
 
 
 def grouped_depth(channels: int, taps: int) -> Order:
