@@ -54,9 +54,9 @@ def draws(seed: int) -> Iterator[Case | Instruction]:
 @pytest.mark.parametrize("target", TARGETS)
 def test_they_compile(target: str) -> None:
     memory = Memory(CHIP, 1 << 28)
-    commands = [case.instruction if isinstance(case, Case) else case for seed in range(2) for case in draws(seed)]
+    commands = [case.instruction if isinstance(case, Case) else case for case in draws(0)]
     kernels = {call.kernel.key: call.kernel for command in commands for call in lower(command, memory) or ()}
-    assert len(kernels) > 40
+    assert len(kernels) > 30
     for kernel in kernels.values():
         assert undefined_symbols(compile_object(kernel.emit(TARGETS[target]), TARGETS[target], verify=True)) == []
 

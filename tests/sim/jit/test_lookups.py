@@ -55,7 +55,7 @@ def test_quant(
     comparison: Comparison, op: QuantOp, dst: Dtype, src: Dtype, make: Callable[[Random, QuantOp, Dtype, Dtype], Case | Instruction]
 ) -> None:
     rng = Random(f"{op.name} {dst} {src}")
-    check(comparison, (make(rng, op, dst, src) for _ in range(2 * CASES)))
+    check(comparison, (make(rng, op, dst, src) for _ in range(CASES)))
 
 
 @pytest.mark.parametrize("dtype", DMA_DTYPES, ids=str)
@@ -90,7 +90,7 @@ def test_four_banks(comparison: Comparison, dtype: Dtype) -> None:
 @pytest.mark.parametrize("op", GatherLineOp, ids=lambda op: op.name)
 def test_lines(comparison: Comparison, op: GatherLineOp, dtype: Dtype) -> None:
     rng = Random(f"{op.name} {dtype}")
-    check(comparison, (gather_line.lines(rng, op, dtype, index) for index in INDEX_DTYPES for _ in range(2 * CASES)))
+    check(comparison, (gather_line.lines(rng, op, dtype, index) for index in INDEX_DTYPES for _ in range(CASES)))
 
 
 @pytest.mark.parametrize("index", [LOCAL, SYSTEM])
@@ -100,13 +100,13 @@ def test_dma_lines(
     comparison: Comparison, make: Callable[[Random, str, str, str, Dtype], Case], dst: str, src: str, index: str
 ) -> None:
     rng = Random(f"{make.__name__} {dst} {src} {index}")
-    check(comparison, (make(rng, dst, src, index, dtype) for dtype in DMA_DTYPES for _ in range(2 * CASES)))
+    check(comparison, (make(rng, dst, src, index, dtype) for dtype in DMA_DTYPES for _ in range(CASES)))
 
 
 @pytest.mark.parametrize(("dst", "src"), ROUTES)
 def test_dma_cw_transpose(comparison: Comparison, dst: str, src: str) -> None:
     rng = Random(f"{dst} {src}")
-    drawn = (dma_cw_transpose.exchange(rng, dst, src, dtype) for dtype in DMA_DTYPES for _ in range(3 * CASES))
+    drawn = (dma_cw_transpose.exchange(rng, dst, src, dtype) for dtype in DMA_DTYPES for _ in range(2 * CASES))
     check(comparison, filter(has_places, drawn))
 
 
@@ -119,14 +119,14 @@ def has_places(command: DmaCwTranspose) -> bool:
 @pytest.mark.parametrize(("src", "mask"), [(LOCAL, LOCAL), (LOCAL, SYSTEM), (SYSTEM, LOCAL), (SYSTEM, SYSTEM)])
 def test_dma_masked_select(comparison: Comparison, src: str, mask: str, dtype: Dtype) -> None:
     rng = Random(f"{src} {mask} {dtype}")
-    check(comparison, (dma_masked_select.select(rng, src, mask, dtype, masks) for masks in (i8, i16, i32) for _ in range(2 * CASES)))
+    check(comparison, (dma_masked_select.select(rng, src, mask, dtype, masks) for masks in (i8, i16, i32) for _ in range(CASES)))
 
 
 @pytest.mark.parametrize("dtype", [i8, i16, i32], ids=str)
 @pytest.mark.parametrize("src", [LOCAL, SYSTEM])
 def test_dma_nonzero(comparison: Comparison, src: str, dtype: Dtype) -> None:
     rng = Random(f"{src} {dtype}")
-    check(comparison, (dma_nonzero.positions(rng, src, dtype, numbers) for numbers in (i8, i16, i32) for _ in range(2 * CASES)))
+    check(comparison, (dma_nonzero.positions(rng, src, dtype, numbers) for numbers in (i8, i16, i32) for _ in range(CASES)))
 
 
 def test_index(comparison: Comparison) -> None:
@@ -139,7 +139,7 @@ def test_index(comparison: Comparison) -> None:
 @pytest.mark.parametrize("dst", [LOCAL, SYSTEM])
 def test_many_lines(comparison: Comparison, dst: str, dtype: Dtype) -> None:
     rng = Random(f"{dst} {dtype}")
-    check(comparison, (many_lines(rng, dst, dtype) for _ in range(2 * CASES)))
+    check(comparison, (many_lines(rng, dst, dtype) for _ in range(CASES)))
 
 
 def many_lines(rng: Random, dst: str, dtype: Dtype) -> Case:
