@@ -33,7 +33,7 @@ from tpukernel.sim.jit.products.kernel import ProductKernel
 from tpukernel.sim.jit.products.kinds import Kind, kind_of
 from tpukernel.sim.jit.products.left import LeftKernel
 from tpukernel.sim.jit.products.product import Finish
-from tpukernel.sim.jit.products.tables import RUN, SINGLE, TWO_RUNS, column_table
+from tpukernel.sim.jit.products.tables import RUN, RUNS, SINGLE, TWO_RUNS, column_table
 from tpukernel.sim.memory import Array
 
 FUNCTIONS = sorted(emitting(Conv, MatMul, MatMul2))
@@ -205,6 +205,16 @@ def test_columns_know_their_runs() -> None:
     assert entries[:, 0].tolist() == [RUN, TWO_RUNS, SINGLE, SINGLE]
     assert entries[1].tolist() == [TWO_RUNS, 64, 6, 236 - 60]
     assert table.words[entries[2, 1] // 8 :][:16] == [8, 4, 0, *[0] * 13]
+
+
+def test_columns_of_short_lines() -> None:
+    offsets = (np.arange(7)[:, None] * 36 + np.arange(7) * 4).reshape(-1)[:32]
+    table = column_table(offsets, 4, 16, 2, packed=True)
+    entries = np.array(table.words[: 2 * 4]).reshape(2, 4)
+    assert entries[0, [0, 2]].tolist() == [RUNS, 3]
+    assert table.words[entries[0, 1] // 8 :][:6] == [0, 0, 36 - 28, 7, 72 - 56, 14]
+    assert table.singles == [1, 5]
+    assert column_table(offsets[::-1], 4, 16, 2, packed=True).words[0] == SINGLE
 
 
 # ---------------------------------------------------------------------------- code

@@ -106,7 +106,7 @@ def _main_call(product: Product, order: Offsets, blocks: int, row_bytes: int, sc
     lanes, vectors, rows = kind.lanes(target), kind.vectors(target), kind.rows(target)
     panels = -(-product.columns // (lanes * vectors))
     steps = order.size // kind.per_step
-    chunks = max(-(-blocks * rows // MOST_ROWS), min(blocks, -(-4 // panels)))
+    chunks = max(-(-blocks * rows // MOST_ROWS), min(blocks, -(-2 // panels)))
     builder = Builder(Head, len(product.addends))
     for word, value in (
         (Head.ROWS, product.rows),
@@ -120,14 +120,14 @@ def _main_call(product: Product, order: Offsets, blocks: int, row_bytes: int, sc
         builder.words[word] = value
     builder.pointer(Head.LEFT, SCRATCH, scratch)
 
-    def columns(word: int, grid: Grid, *, stored: bool = False) -> None:
+    def columns(word: int, grid: Grid, *, stored: bool = False, packed: bool = False) -> None:
         offsets = _along(grid.second, product.columns)
-        builder.columns(word, column_table(offsets, grid.dtype.itemsize, lanes, vectors, stored=stored))
+        builder.columns(word, column_table(offsets, grid.dtype.itemsize, lanes, vectors, stored=stored, packed=packed))
 
     builder.offsets(Head.COUNTS, product.group_counts)
     builder.grid(Head.RIGHT, product.right)
     builder.offsets(Head.RIGHT_STEPS, _along(product.right.first, product.depth)[order])
-    columns(Head.RIGHT_COLUMNS, product.right)
+    columns(Head.RIGHT_COLUMNS, product.right, packed=True)
     builder.grid(Head.DST, product.dst)
     builder.offsets(Head.DST_ROWS, _along(product.dst.first, product.rows))
     columns(Head.DST_COLUMNS, product.dst, stored=True)

@@ -2,11 +2,12 @@
 
 The offset of an element in memory is the sum of one number for its row (or k) and one for its column. Columns are taken a vector at a
 time. Most vectors are one run of neighbouring elements, or two (where a line of the image ends); the table says which, so that the kernel
-loads and stores whole vectors.
+loads and stores whole vectors. A panel can also be packed from several runs, one after the other.
 
 An entry has four words: its kind, the first byte, the elements of the first run, and the byte at which the vector would start if the second
 run were a part of it (which is never before the first element). In entries of kind `SINGLE` the first word behind the kind is the place of
-the offsets of the elements in the record.
+the offsets of the elements in the record. In those of kind `RUNS` it is the place of a list of pairs, first byte as above and number of the
+first element, and the next word says how many there are.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ __all__ = [
     "store_vector",
 ]
 
-RUN, TWO_RUNS, SINGLE = 0, 1, 2
+RUN, TWO_RUNS, SINGLE, RUNS = range(4)
 ENTRY_WORDS = 4
+MOST_RUNS = 6
+"""Of more runs single elements are faster."""
 ENTRY_BYTES = 8 * ENTRY_WORDS
 
 Offsets = NDArray[np.int64]
@@ -41,7 +44,7 @@ class ColumnTable:
     """A table of columns, whose offsets of single elements are counted from its own start.
 
     Attributes:
-        words: the entries, and behind them the offsets of single elements.
+        words: the entries, and behind them the offsets of single elements and the runs.
         singles: positions in `words` of places in the record, to which the place of the table has to be added.
     """
 
@@ -49,7 +52,7 @@ class ColumnTable:
     singles: list[int]
 
 
-def column_table(offsets: Offsets, itemsize: int, lanes: int, vectors: int, *, stored: bool = False) -> ColumnTable:
+def column_table(offsets: Offsets, itemsize: int, lanes: int, vectors: int, *, stored: bool = False, packed: bool = False) -> ColumnTable:
     """The table of columns at these offsets.
 
     Args:
@@ -58,6 +61,7 @@ def column_table(offsets: Offsets, itemsize: int, lanes: int, vectors: int, *, s
         lanes: elements of a vector.
         vectors: vectors of a panel, to whole ones of which the table is filled up with the last columns.
         stored: the elements are stored: what is not one whole run goes one by one.
+        packed: the elements are packed into panels, so that several runs may be named.
     """
     count = -(-offsets.size // (lanes * vectors)) * vectors
     filled = np.concatenate([offsets, np.repeat(offsets[-1:], count * lanes - offsets.size)]).reshape(count, lanes)
@@ -73,10 +77,30 @@ def column_table(offsets: Offsets, itemsize: int, lanes: int, vectors: int, *, s
         if offsets.size % lanes:
             kind[live - 1] = SINGLE
     entries = np.stack([kind, filled[:, 0], split, second], axis=1)
-    single = np.flatnonzero(kind == SINGLE)
-    entries[single, 1] = 8 * (ENTRY_WORDS * count + lanes * np.arange(single.size))
-    words = np.concatenate([entries.reshape(-1), filled[single].reshape(-1)])
-    return ColumnTable(words.tolist(), (ENTRY_WORDS * single + 1).tolist())
+    lists: list[int] = []
+    places: list[int] = []
+    for number in np.flatnonzero(kind == SINGLE).tolist():
+        places.append(ENTRY_WORDS * number + 1)
+        entries[number, 1] = 8 * (ENTRY_WORDS * count + len(lists))
+        runs = _runs(filled[number], steps[number], itemsize) if packed else None
+        if runs is not None:
+            entries[number, 0], entries[number, 2] = RUNS, len(runs)
+            lists += runs.reshape(-1).tolist()
+        else:
+            lists += filled[number].tolist()
+    return ColumnTable([*entries.reshape(-1).tolist(), *lists], places)
+
+
+def _runs(offsets: Offsets, steps: NDArray[np.bool_], itemsize: int) -> Offsets | None:
+    """The runs of a vector, (first byte if the vector began where the run says, first element); None where there are too many, or a vector
+    that is loaded for a run would leave the stretch from the first element to the last one.
+    """
+    first = np.concatenate([[0], np.flatnonzero(steps) + 1])
+    starts = offsets[first] - first * itemsize
+    ends = starts + (offsets.size - 1) * itemsize
+    if first.size > MOST_RUNS or starts.min() < offsets[0] or ends.max() > offsets[-1]:
+        return None
+    return np.stack([starts, first], axis=1)
 
 
 # ---------------------------------------------------------------------------- in the kernel
@@ -99,10 +123,14 @@ class Vectors:
 
     def second_run(self, lanes: int) -> Value:
         """Which elements belong to the second run."""
+        return self.elements_from(self.word(2), lanes)
+
+    def elements_from(self, first: Value, lanes: int) -> Value:
+        """Which elements have this number or a higher one."""
         function = self.record.function
         numbers = ", ".join(f"i32 {lane}" for lane in range(lanes))
         lane = Value(function, Type("i32", lanes), f"<{numbers}>")
-        return lane.compare("sge", self.word(2).trunc(I32).splat(lanes))
+        return lane.compare("sge", first.trunc(I32).splat(lanes))
 
     def single(self, lane: Value) -> Value:
         """The offset of an element that is reached on its own."""
@@ -179,7 +207,9 @@ def gather_loop(
         panel: where the vector of the first step goes, with `panel_size` bytes for each column; `row_bytes` farther that of the next one.
     """
     vector = Type(element.element, lanes)
-    run, several, two, single, end = (function.label(name) for name in ("run", "several", "two", "single", "end"))
+    run, several, two, more, runs, single, end = (
+        function.label(name) for name in ("run", "several", "two", "more", "runs", "single", "end")
+    )
     rows = k_table.offset(first * (8 * per_step))
     kind = vectors.word(0)
 
@@ -197,10 +227,23 @@ def gather_loop(
     function.branch(end)
 
     function.block(several)
-    function.branch_if(kind.compare("eq", TWO_RUNS), two, single)
+    function.branch_if(kind.compare("eq", TWO_RUNS), two, more)
     function.block(two)
     low, high, mask = pointer.offset(vectors.word(1)), pointer.offset(vectors.word(3)), vectors.second_run(lanes)
     steps(lambda row: mask.choose(high.offset(row).load(vector), low.offset(row).load(vector)))
+    function.branch(end)
+
+    function.block(more)
+    function.branch_if(kind.compare("eq", RUNS), runs, single)
+    function.block(runs)
+    with function.loop(0, vectors.word(2), carried=[vectors.record.offset(vectors.word(1))]) as each:
+        begin, mask = pointer.offset(each.values[0].load(I64, 8)), vectors.elements_from(each.values[0].offset(8).load(I64, 8), lanes)
+        with function.loop(0, count, carried=[rows, panel]) as loop:
+            row, to = loop.values
+            found = combine([begin.offset(row.offset(8 * number).load(I64, 8)).load(vector) for number in range(per_step)])
+            to.store(mask.choose(found, to.load(found.type, panel_size)), panel_size)
+            loop.next = [row.offset(8 * per_step), to.offset(row_bytes)]
+        each.next = [each.values[0].offset(16)]
     function.branch(end)
 
     function.block(single)
