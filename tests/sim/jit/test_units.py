@@ -21,15 +21,16 @@ from tests.vendor import test_sim_linear as linear
 from tests.vendor import test_sim_special as special
 from tests.vendor import test_sim_transpose as transpose
 from tests.vendor import test_sim_vector as vector
-from tpukernel.chips.tensors import Layout, LocalTensor, SystemTensor
+from tpukernel.chips.tensors import Dim4, Layout, LocalTensor, SystemTensor
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i16, i32
 from tpukernel.isa.arith_op import ArithOp
 from tpukernel.isa.compare import CompareOp
 from tpukernel.isa.dma_matrix import DmaMatrixOp
 from tpukernel.isa.dma_tensor import DmaTensor
 from tpukernel.isa.instruction import Instruction
+from tpukernel.isa.lane_table import lane_table
 from tpukernel.isa.linear import LinearOp
-from tpukernel.isa.special import SpecialOp
+from tpukernel.isa.special import Special, SpecialOp
 from tpukernel.isa.transpose import LaneMoveOp
 from tpukernel.isa.vector import VectorOp
 
@@ -84,6 +85,14 @@ SPECIAL = [
 def test_special(comparison: Comparison, op: SpecialOp, dst: Dtype, src: Dtype) -> None:
     rng = Random(f"{op.name} {src}")
     check(comparison, (special.draw(rng, op, dst, src) for _ in range(CASES)))
+
+
+@pytest.mark.parametrize("shape", [(1, 70, 1, 1), (3, 5, 1, 1), (1, 1, 1, 1)])
+def test_series_on_single_elements(comparison: Comparison, shape: Dim4) -> None:
+    coeff = lane_table(CHIP, 0x2000, (1, shape[1], 1, 5), f32)
+    check(
+        comparison, iter([Special(op=SpecialOp.TAYLOR, dst=LocalTensor(0, shape, f32), src=LocalTensor(0x1000, shape, f32), coeff=coeff)])
+    )
 
 
 @pytest.mark.parametrize("op", LaneMoveOp, ids=lambda op: op.name)

@@ -60,6 +60,23 @@ class Nest:
         """How many loops do something: the outermost and the innermost one, and those between them."""
         return 2 + sum(size > 1 for size in self.sizes[1:-1])
 
+    def with_single_elements(self, itemsizes: Sequence[int]) -> Nest | None:
+        """The same elements with an innermost loop of one turn; None if all loops are needed for other things.
+
+        Args:
+            itemsizes: by operand, bytes of an element, or 0 for a stride of 0 along the new loop.
+        """
+        free = [dim for dim in range(DIMS) if self.sizes[dim] == 1]
+        if not free or self.last != self.sizes[-1]:
+            return None
+        kept = [dim for dim in range(DIMS) if dim != free[0]]
+        return Nest(
+            sizes=(*(self.sizes[dim] for dim in kept), 1),
+            last=1,
+            offsets=self.offsets,
+            strides=tuple((*(steps[dim] for dim in kept), size) for steps, size in zip(self.strides, itemsizes, strict=True)),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Piece:

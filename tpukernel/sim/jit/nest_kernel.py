@@ -46,8 +46,8 @@ class Elementwise:
         body: emits the computation.
         width: bits of the widest number in it, which decides how many elements a vector has.
         ieee: see `Kernel.ieee`.
-        tables: sources (by number) of which the body gets no vector but a pointer, to read elements itself; they have to be the same
-            along the innermost loop.
+        tables: sources (by number) of which the body gets no vector but a pointer, to read elements itself; so these are the same along the
+            innermost loop.
         nanoseconds: time for an element, about.
     """
 
@@ -288,7 +288,12 @@ class _Draft:
 def _drafts(operation: Elementwise, operands: tuple[tuple[str, Form], ...]) -> tuple[_Draft, ...] | None:
     found = nests_of(tuple(form for _, form in operands))
     tables = [len(operation.results) + number for number in operation.tables]
-    if found is None or any(nest.strides[k][-1] for nest in found for k in tables):
+    if found is None:
+        return None
+    sizes = [0 if k in tables else size for k, size in enumerate((*operation.results, *operation.sources))]
+    known = [nest if not any(nest.strides[k][-1] for k in tables) else nest.with_single_elements(sizes) for nest in found]
+    found = [nest for nest in known if nest is not None]
+    if len(found) < len(known):
         return None
     return tuple(_draft(operation, [space for space, _ in operands], nest) for nest in found)
 

@@ -1,4 +1,4 @@
-"""SFU: every operation is lowered, TAYLOR where the series is the same along the innermost loop."""
+"""SFU: every operation is lowered."""
 
 from __future__ import annotations
 
