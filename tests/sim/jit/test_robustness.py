@@ -21,7 +21,7 @@ from tests.support.differential import CASES
 from tests.support.golden import GoldenCase, golden_cases
 from tests.support.kernels import random_kernel
 from tests.support.native_program import digest_of, filled
-from tpukernel import BM1684X, Dtype, f16, f32, i32
+from tpukernel import BM1684X, Dtype, f16, f32, i8, i32
 from tpukernel.chips.tensors import Constant, Layout, LocalTensor, SystemTensor
 from tpukernel.isa import Arith, ArithOp, Conv, IndexGen, IndexGenOp, Program, Rounding
 from tpukernel.sim import Machine
@@ -61,27 +61,32 @@ def test_recorded_programs_on_several_threads(case: GoldenCase, threads: int) ->
 
 
 @pytest.mark.usefixtures("always_parallel")
-@pytest.mark.parametrize("kind", [f32, f16], ids=str)
-def test_a_product_on_several_threads(kind: Dtype) -> None:
-    command = Conv(
-        dst=LocalTensor(0, (1, 70, 15, 13), kind),
-        input=LocalTensor(0x8000, (1, 40, 15, 13), kind),
-        weight=LocalTensor(0x10000, (70, 40, 3, 3), kind, Layout.WEIGHT),
-        kernel=(3, 3),
-        padding=(1, 1, 1, 1),
-    )
-    assert isinstance(command.weight, LocalTensor)
+@pytest.mark.parametrize("channels", [64, 40, 37])
+@pytest.mark.parametrize("kind", [f32, f16, i8], ids=str)
+def test_a_product_on_several_threads(kind: Dtype, channels: int) -> None:
+    """The threads share what one of them has prepared; with 64 channels it fills whole cache lines."""
+    source, weight = LocalTensor(0x8000, (1, channels, 15, 13), kind), LocalTensor(0x10000, (70, channels, 3, 3), kind, Layout.WEIGHT)
     program, rng = Program(BM1684X), np.random.default_rng(1)
-    program.append(command)
-    values = [rng.standard_normal(shape).astype(kind.numpy) for shape in (command.input.shape, (70, 40, 3, 3))]
+    program.append(
+        Conv(
+            dst=LocalTensor(0, (1, 70, 15, 13), i32 if kind == i8 else kind),
+            input=source,
+            weight=weight,
+            kernel_zero_point=Constant(0, i8) if kind == i8 else None,
+            kernel=(3, 3),
+            padding=(1, 1, 1, 1),
+        )
+    )
+    machine = Machine(BM1684X, ddr_bytes=1 << 20)
+    for tensor in (source, weight):
+        machine.load(tensor, (30 * rng.standard_normal(tensor.shape)).astype(np.int8 if kind == i8 else np.float32).astype(kind.numpy))
     found: list[bytes] = []
-    for threads in (1, 2, 3):
-        machine = Machine(BM1684X, threads, ddr_bytes=1 << 20)
-        machine.load(command.input, values[0])
-        machine.load(command.weight, values[1])
+    for threads in (1, *(2, 3) * 5):
+        machine.threads = threads
+        machine.memory.image("lmem")[:, :0x8000] = 0
         machine.run(program, "jit", check=False)
-        found.append(machine.dump(command.dst).tobytes())
-    assert found[0] == found[1] == found[2] and any(found[0])
+        found.append(machine.memory.image("lmem").tobytes())
+    assert any(found[0][:0x1000]) and all(image == found[0] for image in found)
 
 
 @pytest.mark.usefixtures("always_parallel")

@@ -34,7 +34,8 @@ def product_calls(product: Product, scratch: int = 0, *, fused: bool = False) ->
         row_bytes = GroupBlock(target).bytes * len(product.group_counts) // rows
         left = _group_left_call(product, blocks, row_bytes * rows, scratch)
     else:
-        row_bytes = _row_bytes(kind.size * (order.size // kind.per_step))
+        behind = kind.left_size if kind.per_step == 2 else 0  # the zero that fills up an odd number is written in any case
+        row_bytes = _row_bytes(kind.size * (order.size // kind.per_step) + behind)
         left = _left_call(product, row_bytes, scratch)
     main = _main_call(product, order, blocks, row_bytes, scratch, fused)
     left.scratch = main.scratch = scratch + blocks * rows * row_bytes
