@@ -104,7 +104,7 @@ def test_groups_of_numbers(comparison: Comparison, spread: str, dtype: Dtype, *,
             check(comparison, product_of(dtype, result, m, k, n, result_add=result_add), **values)
 
 
-@pytest.mark.parametrize(("left", "right"), list(product((-126, -75, -64, -63, -40, 0, 40, 61, 63, 64, 127), repeat=2)))
+@pytest.mark.parametrize(("left", "right"), list(product((-126, -64, -63, -40, 0, 61, 63, 127), repeat=2)))
 def test_groups_at_the_ends_of_the_range(comparison: Comparison, left: int, right: int) -> None:
     """Products that are denormal, that overflow, and that do neither by little."""
     rng = np.random.default_rng((left + 200) * 1000 + right + 200)
@@ -189,6 +189,12 @@ def test_the_result_may_lie_over_the_right_factor(comparison: Comparison, shift:
     if shift:
         del values["dst"]
     check(comparison, instruction, **values)
+
+
+def test_a_product_may_replace_its_right_factor(comparison: Comparison) -> None:
+    right = LocalTensor(1 << 14, (70, 50, 1, 2), f32)
+    left = LocalTensor(1 << 17, (70, 35, 1, 2), f32)
+    check(comparison, MatMul(dst=right, left=left, right=right, left_cols=70))
 
 
 def replace_dst(instruction: MatMul2, dst: LocalTensor) -> MatMul2:
@@ -296,7 +302,7 @@ def test_other_processors_give_the_same_bits(comparison: Comparison, monkeypatch
     monkeypatch.setattr(plan, "_addresses", {})
     rng = np.random.default_rng(8)
     for name in ("fp32_mm", "fp_mm", "fp_conv2d", "int8_asym_pc_quant_conv2d", "int_pcs_mm"):
-        for number, instruction in enumerate(drawn(f"tpu_bdc_{name}", 4)):
+        for number, instruction in enumerate(drawn(f"tpu_bdc_{name}", 2)):
             check(comparison, instruction, **operand_values(instruction, number, rng))
 
 

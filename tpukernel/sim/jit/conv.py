@@ -96,12 +96,9 @@ def _ending(instruction: Conv, prepared: Preparation) -> tuple[tuple[Grid, ...],
     if instruction.op is not ConvOp.NORMAL:
         addends.append(Grid.constant(instruction.right_shift or 0, i32))
     if bias is not None:
-        place = prepared.place(bias)
-        if not prepared.is_safe(place):
-            raise Unsuitable
-        addends.append(grid(place, bias.dtype, (1,), (0, 2, 3)))
+        addends.append(grid(prepared.apart(prepared.place(bias)), bias.dtype, (1,), (0, 2, 3)))
     if partial is not None:
-        addends.append(grid(prepared.readable(partial), partial.dtype, (1,), (0, 2, 3)))
+        addends.append(grid(prepared.addend(partial), partial.dtype, (1,), (0, 2, 3)))
     if instruction.input.dtype.is_float:
         if instruction.input.dtype.bits == 32:
             return tuple(addends), finish.even_odd(bias is not None, partial is not None)

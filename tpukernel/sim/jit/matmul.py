@@ -33,7 +33,7 @@ def _lower(instruction: MatMul, prepared: Preparation) -> list[Call]:
         depth=right.shape[0],
         columns=dst.shape[1] * dst.shape[3],
         left=_left(instruction, prepared),
-        right=grid(prepared.readable(right), right.dtype, (0,), (1, 3)),
+        right=grid(prepared.apart(prepared.place(right)), right.dtype, (0,), (1, 3)),
         dst=grid(prepared.result, dst.dtype, (0,), (1, 3)),
         addends=addends,
         finish=ending,
@@ -55,7 +55,7 @@ def _ending(instruction: MatMul, prepared: Preparation) -> tuple[tuple[Grid, ...
     dst, bias, partial, left = instruction.dst, instruction.bias, instruction.partial_sum, instruction.left.dtype
 
     def addend(operand: LocalTensor | Constant | None) -> list[Grid]:
-        return [] if operand is None else [grid(prepared.readable(operand), operand.dtype, (0,), (1, 3))]
+        return [] if operand is None else [grid(prepared.addend(operand), operand.dtype, (0,), (1, 3))]
 
     if dst.dtype.is_float:
         return (*addend(bias), *addend(partial)), finish.even_odd(bias is not None, partial is not None)

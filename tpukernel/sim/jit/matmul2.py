@@ -31,18 +31,15 @@ def lower(instruction: MatMul2, memory: Memory) -> list[Call] | None:
 def _lower(instruction: MatMul2, prepared: Preparation) -> list[Call]:
     dst, op, depth = instruction.dst, instruction.op, _depth(instruction)
     right, right_dtype = _right(instruction, prepared)
-    if op is not MatMul2Op.TT and right.space != ARGUMENTS and not prepared.is_safe(right):
-        right = _copy(prepared, right, instruction.right)
     left, left_dtype = prepared.place(instruction.left), instruction.left.dtype
     if op is MatMul2Op.TT:
-        if left.space != ARGUMENTS and not prepared.is_safe(left):
-            left = _copy(prepared, left, instruction.left)
         left, left_dtype, right, right_dtype = right, right_dtype, left, left_dtype
+    right = prepared.apart(right)
     kind = kind_of(left_dtype, right_dtype)
     order = grouped_depth(depth, 1) if kind == GROUPS else plain_depth(depth)
     k_axis, column_axis = (3, 1) if op is MatMul2Op.NT else (1, 3)
     partial = instruction.partial_sum
-    addends = () if partial is None else (grid(prepared.readable(partial), partial.dtype, (1,), (3,)),)
+    addends = () if partial is None else (grid(prepared.addend(partial), partial.dtype, (1,), (3,)),)
     product = Product(
         kind=kind,
         rows=dst.shape[1],
@@ -75,12 +72,6 @@ def _grid(place: Place, dtype: Dtype, first: int, second: int, order: Order, *, 
     else:
         other = other[order.numbers]
     return Grid(dtype, place.space, place.host.base, one, other)
-
-
-def _copy(prepared: Preparation, place: Place, operand: LocalTensor | Constant) -> Place:
-    copied = prepared.scratch(place.host.shape, operand.dtype.itemsize)
-    prepared.copy(copied, place)
-    return copied
 
 
 def _right(instruction: MatMul2, prepared: Preparation) -> tuple[Place, Dtype]:

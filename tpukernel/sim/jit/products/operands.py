@@ -100,16 +100,18 @@ class Preparation:
         """Whether it can be read while the result is written."""
         return not conflicts(self.result, place)
 
-    def readable(self, operand: LocalTensor | Constant) -> Place:
-        """An operand that is read while the result is written: where it lies, or a copy where the result lies over it. An element may lie
-        where its own result goes.
-        """
-        place = self.place(operand)
-        if self.is_safe(place) or same_elements(self.result, place):
+    def apart(self, place: Place) -> Place:
+        """What is read while any elements of the result are written: where it lies, or a copy where the result lies over it."""
+        if self.is_safe(place):
             return place
-        copied = self.scratch(operand.shape, operand.dtype.itemsize) if isinstance(operand, LocalTensor) else place
+        copied = self.scratch(place.host.shape, place.host.itemsize)
         self.copy(copied, place)
         return copied
+
+    def addend(self, operand: LocalTensor | Constant) -> Place:
+        """An operand of which an element is read before its own result is written, and may lie there; else as `apart`."""
+        place = self.place(operand)
+        return place if same_elements(self.result, place) else self.apart(place)
 
     def difference(self, shape: tuple[int, ...], value: Place, dtype: Dtype, zero: Place, zero_dtype: Dtype) -> Place:
         """8-bit integers less their zero points, as i16."""
