@@ -10,7 +10,6 @@ from tpukernel.sim.jit.access import Place, places_of
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.lookup import index_of, lines_of, move_lines
 from tpukernel.sim.jit.moves import written_parts
-from tpukernel.sim.jit.nest import is_injective
 from tpukernel.sim.jit.workspace import Workspace
 from tpukernel.sim.memory import Memory
 
@@ -20,7 +19,7 @@ __all__ = ["lower"]
 def lower(instruction: DmaGather, memory: Memory) -> list[Call] | None:
     """The calls that copy the chosen lines."""
     places = places_of(memory, [instruction.dst, instruction.src, instruction.index])
-    if places is None or instruction.index.dtype != u32 or not is_injective(places[0].host):
+    if places is None or instruction.index.dtype != u32 or not places[0].injective:
         return None
     work = Workspace()
     dst, src, index = places[0], work.apart(places[1], places[0]), work.apart(places[2], places[0])

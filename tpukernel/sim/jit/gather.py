@@ -20,7 +20,6 @@ from tpukernel.sim.jit.lookup import (
     move_lines,
     pairs_to_positions,
 )
-from tpukernel.sim.jit.nest import is_injective
 from tpukernel.sim.jit.workspace import Workspace
 from tpukernel.sim.memory import Memory
 
@@ -36,7 +35,7 @@ def lower(instruction: Gather, memory: Memory) -> list[Call] | None:
     index, mask, count = instruction.index, instruction.mask, instruction.count
     others = [index] if index is not None else [mask, count]
     places = places_of(memory, [instruction.dst, instruction.src, *(operand for operand in others if operand is not None)])
-    if places is None or not is_injective(places[0].host):
+    if places is None or not places[0].injective:
         return None
     work = Workspace()
     if instruction.op is GatherOp.BATCH_GATHER_BANKS:
@@ -100,7 +99,7 @@ def _numbers(work: Workspace, instruction: Gather, index: Place, table: LocalTen
 
 
 def _select(work: Workspace, dst: Place, src: Place, mask: Place, count: Place) -> list[Call] | None:
-    if conflicts(dst, count) or not is_injective(count.host):
+    if conflicts(dst, count) or not count.injective:
         return None
     # Also the count is written while other lines are still read.
     src, mask = (work.apart(work.apart(place, dst), count) for place in (src, mask))

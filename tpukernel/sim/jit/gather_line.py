@@ -6,7 +6,6 @@ from tpukernel.isa.gather_line import GatherLine, GatherLineOp
 from tpukernel.sim.jit.access import places_of
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.lookup import check_calls, index_of, lines_of, move_lines
-from tpukernel.sim.jit.nest import is_injective
 from tpukernel.sim.jit.workspace import Workspace
 from tpukernel.sim.memory import Memory
 
@@ -16,7 +15,7 @@ __all__ = ["lower"]
 def lower(instruction: GatherLine, memory: Memory) -> list[Call] | None:
     """The calls that move the chosen lines."""
     places = places_of(memory, [instruction.dst, instruction.src, instruction.index])
-    if places is None or not is_injective(places[0].host):
+    if places is None or not places[0].injective:
         return None
     work = Workspace()
     dst, src, index = places[0], work.apart(places[1], places[0]), work.apart(places[2], places[0])

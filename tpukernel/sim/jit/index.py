@@ -10,7 +10,6 @@ from tpukernel.sim.jit.ir import I32, Value
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.line_kernel import Line, LineOperation, line_calls
 from tpukernel.sim.jit.lookup import elements_of
-from tpukernel.sim.jit.nest import is_injective
 from tpukernel.sim.memory import Memory
 
 __all__ = ["lower"]
@@ -19,7 +18,7 @@ __all__ = ["lower"]
 def lower(instruction: IndexGen, memory: Memory) -> list[Call] | None:
     """The calls that write the numbers."""
     place = place_of(memory, instruction.dst)
-    if place is None or instruction.op is not IndexGenOp.ELEMENT or not is_injective(place.host):
+    if place is None or instruction.op is not IndexGenOp.ELEMENT or not place.injective:
         return None
     lines = elements_of(place)
     if lines is None or instruction.dst.shape[2] > 1 or lines.stride not in (0, lines.width):

@@ -6,12 +6,12 @@ a run of integers for each (n, c).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import prod
 from typing import Literal
 
-from tpukernel.chips.placement import Axis
+from tpukernel.chips.placement import Axis, Placement
 from tpukernel.sim.jit.access import Place
 from tpukernel.sim.jit.ir import I1, I8, I16, I32, I64, Value, integer
 from tpukernel.sim.jit.kernel import Call
@@ -33,6 +33,9 @@ __all__ = [
 
 Missing = Literal["never", "keep", "fill"]
 """What happens for an index at the limit or above: there is none, nothing is written, or (gathers) the line is filled."""
+
+_ONE = Axis(1, 0)
+"""A dimension of size 1."""
 
 _FEW_LINES, _BLOCK_OF_LINES = 16, 64
 """If there are fewer (n, c), gathered lines are cut into blocks of that many, so that several threads can share the work."""
@@ -56,9 +59,8 @@ class Lines:
 
     def part(self, first: int, count: int, blocks: int = 1) -> Lines:
         """From line `first` on so many blocks of so many lines, the blocks being a third outer dimension."""
-        host = self.place.host
-        axes = (*host.axes[:2], Axis(blocks, count * self.stride))
-        return replace(self, place=replace(self.place, host=replace(host, base=host.base + first * self.stride, axes=axes)), count=count)
+        axes = (*self.place.host.axes[:2], Axis(blocks, count * self.stride))
+        return Lines(_starts(self.place, axes, first * self.stride), count, self.stride, self.width)
 
 
 def lines_of(place: Place) -> Lines | None:
@@ -87,7 +89,7 @@ def stretch_of(work: Workspace, place: Place) -> Lines:
             place = work.copy(place)
             break
         step *= axis.count
-    return Lines(_starts(place, (Axis(1, 0),) * 2), prod(place.host.shape), place.host.itemsize, place.host.itemsize)
+    return Lines(_starts(place, (_ONE, _ONE)), prod(place.host.shape), place.host.itemsize, place.host.itemsize)
 
 
 def _step(axis: Axis) -> int | None:
@@ -97,8 +99,10 @@ def _step(axis: Axis) -> int | None:
     return 0 if axis.count == 1 else axis.outer if axis.period == 1 else None
 
 
-def _starts(place: Place, axes: tuple[Axis, ...]) -> Place:
-    return replace(place, host=replace(place.host, axes=axes))
+def _starts(place: Place, axes: tuple[Axis, ...], distance: int = 0) -> Place:
+    """The operand with other axes, that many bytes farther. (Written out: `dataclasses.replace` takes a third of the time of planning.)"""
+    host = Placement(place.host.base + distance, place.host.itemsize, axes)
+    return Place(place.space, host, place.bits, place.lane_stride, place.extent)
 
 
 # ---------------------------------------------------------------------------- indices
@@ -127,7 +131,7 @@ def pairs_to_positions(work: Workspace, pairs: Lines, height: int, width: int, *
     One half with all bits set is enough for a pair to pass; its position has all bits set then.
     """
     count = pairs.count // 2
-    positions = Lines(_starts(work.room((count,), 4), (Axis(1, 0),) * 2), count, 4, 4)
+    positions = Lines(_starts(work.room((count,), 4), (_ONE, _ONE)), count, 4, 4)
     work.add(_guarded(line_calls(_positions(skip_unset), [positions.place, pairs.place], [count, width, height], 2.0 * count)))
     return positions
 
@@ -216,7 +220,7 @@ def _move(dst: Lines, src: Lines, index: Lines, gathers: bool, limit: int, missi
     operation = _moving(gathers, 8 * index.width, block, dst.width == block, missing)
     places = [dst.place, src.place, index.place, *([fill] if fill is not None else [])]
     dims = len(dst.place.host.axes)
-    places = [_starts(place, (*place.host.axes, *(Axis(1, 0),) * dims)[:dims]) for place in places]
+    places = [place if len(place.host.axes) == dims else _starts(place, (*place.host.axes, _ONE)[:dims]) for place in places]
     words = [index.count, dst.stride, src.stride, limit, dst.width - block]
     return line_calls(operation, places, words, 5 + index.count * (1.2 + dst.width / 32))
 
