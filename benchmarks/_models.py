@@ -1,0 +1,124 @@
+"""Whole BModels: a call of our runtime, inputs and outputs copied, beside the official C model executing the same commands bare.
+
+The models lie beside the folder of the oracle script (`bench`); without them there are no such rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._cases import CHIP, DDR_BYTES, numbers
+from benchmarks._cmodel import CModel
+from benchmarks._results import INTERPRETER, OFFICIAL, ONE_THREAD, OURS, Row
+from benchmarks._timing import Contender, Effort, timed_in_turn
+from bmlang.bmodel import load
+from bmlang.bmodel.schema import Tensor
+from bmlang.bmodel.streams import groups_of
+from bmlang.runtime import Runtime
+from bmlang.runtime.stage import dtype_of_tensor, shape_of_tensor
+from tests.support.oracle import oracle_script
+from tpukernel.dtypes import DTYPES
+from tpukernel.isa import Program
+from tpukernel.isa.instruction import Instruction
+from tpukernel.sim.memory import Array, Bytes
+
+__all__ = ["PREFIX", "absent", "model_row", "models"]
+
+PREFIX = "bmodel "
+"""Rows of models are named so, and by the file."""
+
+
+def models() -> list[Path]:
+    """The files."""
+    return sorted((oracle_script().resolve().parent.parent / "bench").glob("*.bmodel"))
+
+
+def absent() -> str | None:
+    """Why there are no models."""
+    return None if models() else "no folder `bench` with BModels beside the folder of the oracle script"
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """The commands of a model and what is in DDR before they run, at the addresses for which it was compiled."""
+
+    commands: list[Instruction]
+    given: dict[str, Bytes]
+    outputs: list[tuple[str, int, int]]
+
+
+def _offset(address: int) -> int:
+    return address - CHIP.regions["ddr"].base
+
+
+def _inputs(path: Path) -> dict[str, Array]:
+    rng = np.random.default_rng(1)
+    kinds = {dtype.numpy: dtype for dtype in DTYPES.values()}
+    return {
+        tensor.name: numbers(rng, shape_of_tensor(tensor), kinds[dtype_of_tensor(tensor)])
+        for tensor in load(path).model.net[0].stages[0].input_tensor
+    }
+
+
+def _bare(path: Path, inputs: dict[str, Array]) -> _Bare:
+    model = load(path).model
+    stage = model.net[0].stages[0]
+    commands: list[Instruction] = []
+    for place in groups_of(model):
+        tiu, gdma = (bytes(binary.data) if binary else b"" for binary in (place.group.binary_bdc, place.group.binary_gdma))
+        commands += Program.from_streams(CHIP, tiu=tiu, gdma=gdma)
+    given = {f"ddr@{_offset(tensor.device_addr)}": _bytes(inputs[tensor.name]) for tensor in stage.input_tensor}
+    if stage.coeff_mem and stage.coeff_mem.binary_coeff:
+        given[f"ddr@{_offset(stage.coeff_mem.address)}"] = np.frombuffer(bytes(stage.coeff_mem.binary_coeff.data), np.uint8)
+    given["static@0"] = _static()
+    return _Bare(commands, given, [_place(tensor) for tensor in stage.output_tensor])
+
+
+def _bytes(array: Array) -> Bytes:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _static() -> Bytes:
+    from tpukernel.chips.static_memory import static_memory
+
+    return static_memory(CHIP)
+
+
+def _place(tensor: Tensor) -> tuple[str, int, int]:
+    size = int(np.prod(shape_of_tensor(tensor))) * dtype_of_tensor(tensor).itemsize
+    return "ddr", _offset(tensor.device_addr), size
+
+
+def model_row(path: Path, effort: Effort, threads: int, cmodel: CModel | None, *, interpret: bool) -> Row:
+    """Time one model."""
+    inputs = _inputs(path)
+    net = load(path).model.net[0].name
+    many, one = (Runtime(path, engine="jit", ddr_bytes=DDR_BYTES, threads=count) for count in (threads, 1))
+    contenders: dict[str, Contender] = {OURS: lambda: _call(many, net, inputs), ONE_THREAD: lambda: _call(one, net, inputs)}
+    if interpret:
+        slow = Runtime(path, ddr_bytes=DDR_BYTES)
+        contenders[INTERPRETER] = lambda: _call(slow, net, inputs)
+    notes: list[str] = []
+    if cmodel is not None:
+        bare = _bare(path, inputs)
+        cmodel.prepare(bare.commands, bare.given)
+        contenders[OFFICIAL] = cmodel.run
+        cmodel.run()
+        notes += _compared(many[net].run(inputs), cmodel, bare)
+    return Row(f"{PREFIX}{path.stem}", timed_in_turn(contenders, effort), notes=notes)
+
+
+def _call(runtime: Runtime, net: str, inputs: dict[str, Array]) -> None:
+    runtime[net].run(inputs)
+
+
+def _compared(outputs: dict[str, Array], cmodel: CModel, bare: _Bare) -> Iterator[str]:
+    from hashlib import sha256
+
+    ours = sha256(b"".join(array.tobytes() for array in outputs.values())).hexdigest()
+    if ours != cmodel.digest(bare.outputs):
+        yield "OUTPUTS DIFFER from those of the official model"

@@ -1,0 +1,135 @@
+"""How fast the simulator executes: `python -m benchmarks.simulator [--smoke] [--only REGEX] [--threads N] [--rounds N] [--json FILE]`.
+
+Native execution, our interpreter, the official C model, numpy and onnxruntime do the same work in turn, so that what disturbs the machine
+disturbs all of them. benchmarks/README.md says how to read the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from benchmarks import _cmodel, _models, _onnx
+from benchmarks._claims import claim_lines, claims_as_json
+from benchmarks._cmodel import CModel, CModelError
+from benchmarks._costs import cost_rows
+from benchmarks._results import OFFICIAL, Row, as_json, lines
+from benchmarks._timing import Effort
+from benchmarks._units import Make, unit_cases, unit_row
+from tpukernel.sim.jit.llvm import host_target
+from tpukernel.sim.jit.threads import processors
+
+Measure = Callable[["Official"], Row]
+
+SMOKE_MODELS = ("add112_f32",)
+"""Models of a short run."""
+INTERPRETER_MACS = 5e7
+"""Most multiply-adds that the interpreter is asked for: it takes seconds for more."""
+
+
+class Official:
+    """The C model's process, started again when the library has ended it. `model` is None where there is none."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self.reason = _cmodel.absent() if wanted else "not asked for"
+        self.model = None if self.reason else CModel()
+
+    def restart(self) -> None:
+        """Another process, after an error."""
+        self.close()
+        self.model = CModel()
+
+    def close(self) -> None:
+        """End the process."""
+        if self.model is not None:
+            self.model.close()
+            self.model = None
+
+
+def _unit(name: str, make: Make, effort: Effort, threads: int, official: Official) -> Row:
+    case = make()
+    quick = not effort.small and (case.unit != "MAC" or case.work <= INTERPRETER_MACS)
+    try:
+        return unit_row(name, case, effort, threads, official.model, interpret=quick)
+    except CModelError as error:
+        official.restart()
+        row = unit_row(name, case, effort, threads, None, interpret=quick)
+        row.notes.append(f"{OFFICIAL}: {error}")
+        return row
+
+
+def _model(path: Path, effort: Effort, threads: int, official: Official) -> Row:
+    return _models.model_row(path, effort, threads, official.model, interpret=not effort.small and not re.search("conv|mm512", path.stem))
+
+
+def _cost(measure: Callable[[], Row], official: Official) -> Row:
+    del official
+    return measure()
+
+
+def measures(effort: Effort, threads: int) -> Iterator[tuple[str, Measure]]:
+    """Everything that can be measured: names, and what measures it."""
+    for path in _models.models():
+        if not effort.small or path.stem in SMOKE_MODELS:
+            yield f"{_models.PREFIX}{path.stem}", partial(_model, path, effort, threads)
+    seen: set[str] = set()
+    for name, make in unit_cases(small=effort.small):
+        unit = name.split()[0]
+        if not effort.small or unit not in seen:  # a short run measures the first case of each unit
+            yield name, partial(_unit, name, make, effort, threads)
+        seen.add(unit)
+    for name, measure in cost_rows(effort):
+        yield name, partial(_cost, measure)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="a short run on small shapes that only shows that it works")
+    parser.add_argument("--only", type=re.compile, metavar="REGEX", help="only rows whose name it is found in")
+    parser.add_argument("--threads", type=int, default=min(2, processors()), help="threads of the column 'ours'; as a rule 2")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default: 5)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="most time for one contender of a row (default: 4)")
+    parser.add_argument("--no-official", action="store_true", help="without the official C model")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to a file")
+    options = parser.parse_args(arguments)
+    effort = Effort(1, 0.0, small=True) if options.smoke else Effort(options.rounds, options.seconds)
+    machine = {
+        "processor": host_target().cpu,
+        "processors": processors(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "threads": options.threads,
+    }
+    print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    official = Official(wanted=not options.no_official)
+    absent = {OFFICIAL: official.reason, _onnx.NAME: _onnx.absent(), "bmodels": _models.absent()}
+    for name, reason in absent.items():
+        if reason:
+            print(f"no {name}: {reason}")
+    rows: list[Row] = []
+    try:
+        for name, measure in measures(effort, options.threads):
+            if options.only is None or options.only.search(name):
+                row = measure(official)
+                rows.append(row)
+                print("\n".join(list(lines([row]))[0 if len(rows) == 1 else 1 :]), flush=True)
+    finally:
+        official.close()
+    if not rows:
+        sys.exit("no row has such a name")
+    results = {row.name: row for row in rows}
+    if not effort.small:
+        print("", *claim_lines(results), sep="\n")
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine, "wanted": claims_as_json(results), "rows": as_json(rows)}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
