@@ -139,6 +139,27 @@ def test_groups_of_zeros(comparison: Comparison, dtype: Dtype) -> None:
         check(comparison, product_of(dtype, dtype, m, k, n), **values)
 
 
+@pytest.mark.parametrize(("left", "right"), [(-63, -63), (-126, 0), (0, -126), (-149, 0), (-100, -26), (63, 64), (127, 0), (127, -126)])
+def test_f32_at_the_ends_of_the_range(comparison: Comparison, left: int, right: int) -> None:
+    check_f32_range(comparison, left, right)
+
+
+def check_f32_range(comparison: Comparison, left: int, right: int) -> None:
+    """Products and sums that are denormal, that overflow, and that do neither by little; some round up to the smallest normal number."""
+    rng = np.random.default_rng((left + 200) * 1000 + right + 200)
+    m, k, n = 9, 21, 34
+    a, b, dst = (
+        LocalTensor(byte, shape, f32) for byte, shape in ((0, (m, 3, 1, 7)), (1 << 13, (k, 2, 1, n // 2)), (1 << 14, (m, 2, 1, n // 2)))
+    )
+    near = 1 + rng.integers(-3, 4, (k, 2, 1, n // 2)) * 2.0**-23
+    with np.errstate(all="ignore"):
+        values = {
+            "left": np.ldexp(rng.choice([1, -1, 1.5, 1 - 2.0**-24, 0.75], (m, 3, 1, 7)), left).astype(np.float32),
+            "right": np.ldexp(near * rng.choice([1, -1, 0.5, 1.25], near.shape), right).astype(np.float32),
+        }
+    check(comparison, MatMul(dst=dst, left=a, right=b, left_cols=k), **values)
+
+
 # ---------------------------------------------------------------------------- sizes, threads, overlaps
 
 
@@ -301,6 +322,8 @@ def test_other_processors_give_the_same_bits(comparison: Comparison, monkeypatch
         monkeypatch.setattr(module, "host_target", lambda: target)
     monkeypatch.setattr(plan, "_addresses", {})
     rng = np.random.default_rng(8)
+    for left, right in ((-63, -63), (0, -126), (-100, -26), (127, -126)):
+        check_f32_range(comparison, left, right)
     for name in ("fp32_mm", "fp_mm", "fp_conv2d", "int8_asym_pc_quant_conv2d", "int_pcs_mm"):
         for number, instruction in enumerate(drawn(f"tpu_bdc_{name}", 2)):
             check(comparison, instruction, **operand_values(instruction, number, rng))

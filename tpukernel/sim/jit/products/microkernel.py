@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tpukernel.sim.jit.ir import I64, PTR, Function, Type
+from collections.abc import Sequence
+
+from tpukernel.sim.jit.ir import I32, I64, PTR, Function, Type, Value
 from tpukernel.sim.jit.llvm import Target
 from tpukernel.sim.jit.products.kinds import Kind, step
 
@@ -30,12 +32,36 @@ def tile(kind: Kind, target: Target, fused: bool = False) -> Function:
         columns = [panel_at.offset(size * lanes * number).load(vector, size) for number in range(vectors)]
         found = list(totals)
         for row in range(rows):
-            factor = starts[row].offset(step_bytes).load(kind.sums, kind.left_size).splat(lanes)
-            for number, column in enumerate(columns):
-                place = row * vectors + number
-                found[place] = step(kind, totals[place], factor, column, fused)
+            factor = starts[row].offset(step_bytes).load(kind.sums, kind.left_size)
+            for number, total in enumerate(_steps(kind, totals[row * vectors :], factor, columns, fused)):
+                found[row * vectors + number] = total
         loop.next = [panel_at.offset(size * lanes * vectors), *found]
     for place, total in zip(places, loop.values[1:], strict=True):
         place.store(total, size)
     function.ret(0)
     return function
+
+
+def _steps(kind: Kind, totals: Sequence[Value], factor: Value, columns: Sequence[Value], fused: bool) -> list[Value]:
+    """The sums of a row after one more step."""
+    lanes = columns[0].type.lanes
+    if kind.name != "f32" or factor.function.target.is_x86:
+        wide = factor.splat(lanes)
+        return [step(kind, total, wide, column, fused) for total, column in zip(totals, columns, strict=False)]
+    number, scale = (value.splat(lanes) for value in _enlarged(factor))
+    found: list[Value] = []
+    for total, column in zip(totals, columns, strict=False):
+        other, other_scale = _enlarged(column)
+        found.append(total + number * other * scale * other_scale)
+    return found
+
+
+def _enlarged(value: Value) -> tuple[Value, Value]:
+    """f32 numbers, the small ones of them times 2**24, and what brings them back.
+
+    The chip rounds a product before it looks whether that is too small for a normal number, as x86 does. Other processors look first, and
+    make a zero of what would round up to the smallest normal number. The product of enlarged numbers is rounded far from there; bringing
+    it back is exact, or gives the zero.
+    """
+    small = (value.bitcast(I32) & 0x7FFFFFFF).compare("ult", (127 - 24) << 23)
+    return small.choose(value * 2.0**24, value), small.choose(value.like(2.0**-24), 1.0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 
+import numpy as np
+
 from tpukernel.sim.jit.ir import I64, PTR, Value
 from tpukernel.sim.jit.kernel import ARGUMENTS
 from tpukernel.sim.jit.products.product import Grid, Offsets
@@ -46,7 +48,7 @@ class Builder:
     def offsets(self, word: int, offsets: Offsets | Sequence[int]) -> None:
         """A table of numbers."""
         self.words[word] = 8 * len(self.words)
-        self.words += [int(offset) for offset in offsets]
+        self.words += np.asarray(offsets, np.int64).tolist()
 
     def columns(self, word: int, table: ColumnTable) -> None:
         """A table of columns."""
