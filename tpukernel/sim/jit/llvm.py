@@ -8,9 +8,10 @@ and gives the same speed on these templates. Objects are kept in the user's cach
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -19,7 +20,20 @@ from tpukernel.cache import Cache, default_cache
 if TYPE_CHECKING:
     import llvmlite.binding as binding
 
-__all__ = ["ENTRY", "Target", "aarch64_target", "assembly", "baseline_target", "compile_object", "host_target", "link", "load"]
+    from tpukernel.sim.jit.kernel import Kernel
+
+__all__ = [
+    "ENTRY",
+    "Target",
+    "aarch64_target",
+    "assembly",
+    "baseline_target",
+    "compile_object",
+    "host_target",
+    "link",
+    "load",
+    "load_kernel",
+]
 
 ENTRY = "kernel"
 """Name of the function that a module exports."""
@@ -132,11 +146,11 @@ def assembly(text: str, target: Target) -> str:
     return machine.emit_assembly(module)
 
 
-def _key(text: str, target: Target) -> str:
+def _key(identity: str, target: Target) -> str:
     import llvmlite.binding as llvm
 
     version = cast("tuple[int, ...]", llvm.llvm_version_info)
-    return hashlib.sha256("\0".join((text, repr(version), target.triple, target.cpu, target.features)).encode()).hexdigest()
+    return hashlib.sha256("\0".join((identity, repr(version), target.triple, target.cpu, target.features)).encode()).hexdigest()
 
 
 @dataclass
@@ -176,10 +190,33 @@ def link(data: bytes, symbols: Mapping[str, int] | None = None) -> int:
 
 def load(text: str, symbols: Mapping[str, int] | None = None, cached: Cache | None = None) -> int:
     """The address of the function `ENTRY` of a module: compiled for this processor, or from the cache."""
+    return _load(text, lambda: text, symbols, cached)
+
+
+def load_kernel(kernel: Kernel, cached: Cache | None = None) -> int:
+    """The address of a kernel's code: compiled for this processor, or from the cache.
+
+    An object that is in the cache is found by the key of its kernel and the sources of the templates, so that no text has to be written for
+    it (which takes longer than linking): what a kernel emits depends on nothing else.
+    """
+    return _load(f"{_sources()}\0{kernel.key}", lambda: kernel.emit(host_target()), None, cached)
+
+
+def _load(identity: str, emit: Callable[[], str], symbols: Mapping[str, int] | None, cached: Cache | None) -> int:
     cached = cached or default_cache()
-    key = _key(text, host_target())
+    key = _key(identity, host_target())
     data = cached.get(key)
     if data is None:
-        data = compile_object(text, host_target())
+        data = compile_object(emit(), host_target())
         cached.put(key, data)
     return link(data, symbols)
+
+
+@cache
+def _sources() -> str:
+    """The hash of the sources of the templates: all of this package."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -23,7 +23,7 @@ from tpukernel.errors import TpuError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.sim.jit.kernel import ARGUMENTS, SCRATCH, Call, Kernel
-from tpukernel.sim.jit.llvm import host_target, load
+from tpukernel.sim.jit.llvm import load_kernel
 from tpukernel.sim.jit.stream import CONTROL_WORDS, NO_BARRIER, ROW, SMALL, WITH_DENORMALS
 from tpukernel.sim.memory import Memory
 
@@ -145,7 +145,7 @@ def address_of(kernel: Kernel) -> int:
     found = _addresses.get(kernel.key)
     if found is None:
         with _lock:
-            found = _addresses.get(kernel.key) or load(kernel.emit(host_target()))
+            found = _addresses.get(kernel.key) or load_kernel(kernel)
             _addresses[kernel.key] = found
     return found
 
