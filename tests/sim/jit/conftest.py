@@ -13,8 +13,9 @@ from tpukernel.sim.jit import llvm
 
 
 @pytest.fixture(autouse=True, scope="package")
-def own_cache(request: pytest.FixtureRequest) -> Iterator[None]:
-    own = cache.Cache(Path(request.config.cache.mkdir("jit") if request.config.cache else ".") / "objects")
+def own_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    kept: pytest.Cache | None = getattr(request.config, "cache", None)  # absent when the plugin is switched off
+    own = cache.Cache(Path(kept.mkdir("jit") if kept else tmp_path_factory.mktemp("jit")) / "objects")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(llvm, "default_cache", lambda: own)
         yield

@@ -135,7 +135,8 @@ def plan_of(program: Program, memory: Memory) -> Plan:
     kept = _plans.get(program)
     if kept is not None and kept.ddr_bytes == memory.sizes["ddr"] and kept.commands == commands:
         return kept.plan
-    plan = _make(list(program), memory)
+    with _without_collection():
+        plan = _make(list(program), memory)
     _plans[program] = _Kept(commands, memory.sizes["ddr"], plan)
     return plan
 
