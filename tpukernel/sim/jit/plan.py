@@ -6,7 +6,9 @@ memories of a chip; bound to a machine, they become pointers. Plans are kept wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -143,7 +145,7 @@ def plan_of(program: Program, memory: Memory) -> Plan:
 
 @contextmanager
 def _without_collection() -> Generator[None]:
-    """No garbage collection meanwhile: a plan makes many small objects and no garbage, and looking through them takes a quarter of the time."""
+    """No garbage collection meanwhile: it looks through the many small objects of a plan, and takes a quarter of the time."""
     collects = gc.isenabled()
     gc.disable()
     try:
