@@ -71,7 +71,7 @@ class _Slot:
 
     def read(self, machine: Machine) -> Array:
         size = prod(self.shape) * self.dtype.itemsize
-        return np.frombuffer(bytearray(machine.read("ddr", self.offset, size)), self.dtype).reshape(self.shape)
+        return machine.memory.read_bytes("ddr", self.offset, size).view(self.dtype).reshape(self.shape)
 
     def write(self, machine: Machine, array: Array) -> None:
         machine.write("ddr", self.offset, array.reshape(-1).view(np.uint8))

@@ -266,10 +266,14 @@ class Written:
 
     def mark(self, space: str, offset: int, size: int) -> None:
         """These bytes are written."""
+        if self._all:
+            return
         self._marks[space][offset : offset + size] = 1
 
     def mark_elements(self, space: str, placement: Placement) -> None:
         """The elements of an operand are written."""
+        if self._all:
+            return
         ones = np.broadcast_to(np.uint64(0x0101_0101_0101_0101).astype(f"u{placement.itemsize}"), placement.shape)
         placement.write(self._marks[space], ones)
 
