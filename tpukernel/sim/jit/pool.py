@@ -8,7 +8,7 @@ from math import prod
 
 from tpukernel.chips.placement import Axis
 from tpukernel.chips.tensors import Constant, LocalTensor
-from tpukernel.dtypes import Dtype, f32, i32
+from tpukernel.dtypes import Dtype, bf16, f16, f32, i32
 from tpukernel.isa.pool import Pool, PoolOp
 from tpukernel.isa.rounding import Rounding
 from tpukernel.sim.jit.access import Place, place_of
@@ -30,10 +30,12 @@ _AVG = {PoolOp.AVG_POOL, PoolOp.ROI_AVG_POOL}
 _MAX = {PoolOp.MAX_POOL, PoolOp.ROI_MAX_POOL}
 
 MOST_SCRATCH = 1 << 28
-MOST_UNROLLED = 25
+MOST_UNROLLED = 64
 """Taps of a window that are all put into the code."""
 ROWS = 4
 """Most rows of the result that are done together."""
+STEPS = 200
+"""Most steps of sums that are put into the code one after the other; those of 16-bit floats are four times as long."""
 
 
 def lower(instruction: Pool, memory: Memory) -> list[Call] | None:
@@ -177,8 +179,10 @@ class _Lowering:
     def _spreading(self, geometry: Geometry) -> Spreading:
         inserted, columns = any(geometry.insert), geometry.size[1]
         mode: Mode = "rows"
-        if geometry.insert[1] or geometry.phases > 2 or (geometry.phases == 2 and columns < 2):
+        if geometry.insert[1]:
             mode = "columns"
+        elif geometry.phases > 2 or (geometry.phases == 2 and columns < 2):
+            mode = "groups"
         elif geometry.phases == 2:
             mode, columns = "pairs", columns // 2
         per_channel = isinstance(self.instruction.pad_value, LocalTensor)
@@ -219,12 +223,15 @@ class _Lowering:
         arithmetic, (kh, kw), (oh, ow) = self._arithmetic(), window.kernel, window.steps
         columns = _power_of_two(ow, 64)
         taps = kh * kw
-        unrolled = None
-        if taps <= MOST_UNROLLED and self.instruction.roi is None:
-            rows = _power_of_two(oh, ROWS if taps <= 9 or arithmetic.dtype == f32 else 2)
-            unrolled = Unrolled((kh, kw), window.stride, window.dilation, rows)
-        vectors = _power_of_two(-(-ow // min(columns, 8 * host_target().vector_bytes // arithmetic.width)), 4)
-        return Sliding(arithmetic, columns, 1 if unrolled else vectors, window.geometry.phases > 1, unrolled)
+        lanes = min(columns, 8 * host_target().vector_bytes // arithmetic.width)
+        steps = STEPS // 4 if arithmetic.dtype in (f16, bf16) else STEPS
+        phased = window.geometry.phases > 1
+        if taps <= min(MOST_UNROLLED, steps) and self.instruction.roi is None:
+            rows = _power_of_two(min(oh, steps // taps), ROWS)
+            return Sliding(arithmetic, columns, 1, rows, phased, Unrolled((kh, kw), window.stride, window.dilation))
+        vectors = _power_of_two(-(-ow // lanes), ROWS)
+        together = 2 * ROWS if host_target().vector_bytes == 64 else ROWS  # half as many registers
+        return Sliding(arithmetic, columns, vectors, _power_of_two(oh, min(ROWS, together // vectors)), phased, None)
 
     def _slide_words(self, window: _Slide) -> dict[str, int]:
         instruction, row = self.instruction, window.geometry.row_bytes

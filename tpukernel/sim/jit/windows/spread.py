@@ -106,7 +106,7 @@ class Geometry:
         }
 
 
-Mode = Literal["rows", "pairs", "columns", "regions"]
+Mode = Literal["rows", "pairs", "groups", "columns", "regions"]
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ class Spreading:
 
     Attributes:
         itemsize: bytes of an element.
-        mode: rows are copied as they are; even and odd columns go apart; each column goes somewhere; or the elements of regions are copied
-            by a table, tap by tap.
+        mode: rows are copied as they are; even and odd columns go apart; columns go to several groups, one group after the other; each
+            column goes somewhere; or the elements of regions are copied by a table, tap by tap.
         filled: what is around the elements is written "never", "once" because it is the same for all planes, or for "each" plane.
         inserted: there are inserted elements.
         columns: a power of two, not more than the columns that are copied together.
@@ -158,6 +158,8 @@ class Spreading:
                     self._row(function, words, source, target)
                 case "pairs":
                     self._pairs(function, words, source, target)
+                case "groups":
+                    self._groups(function, words, source, target)
                 case _:
                     self._columns(function, words, source, target)
             row.next = [source.offset(words["input_row"]), target.offset(words["row"])]
@@ -205,6 +207,16 @@ class Spreading:
         with function.when((words["w"] & 1).compare("ne", 0)):
             last = pairs * size
             target.offset(last).store(source.offset(last * 2).load(integer(8 * size)))
+
+    def _groups(self, function: Function, words: Mapping[str, Value], source: Value, target: Value) -> None:
+        size, phases = self.itemsize, words["copy_phases"]
+        begin = [source, target, words["start_phase"]]
+        with function.loop(0, words["w"].smin(phases), carried=begin) as group:
+            pointer, to, phase = group.values
+            with function.loop(group.index, words["w"], phases, carried=[pointer, to]) as column:
+                column.values[1].store(column.values[0].load(integer(8 * size)))
+                column.next = [column.values[0].offset(phases * size), column.values[1].offset(size)]
+            group.next = [pointer.offset(size), *_right(words, to, phase, words["step"], words["wrapped"], words["copy_phase_step"])]
 
     def _columns(self, function: Function, words: Mapping[str, Value], source: Value, target: Value) -> None:
         with function.loop(0, words["w"], carried=[source, target, words["start_phase"]]) as column:
