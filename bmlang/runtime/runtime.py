@@ -59,7 +59,7 @@ class Runtime:
     def __init__(
         self,
         source: str | os.PathLike[str] | bytes | bytearray | memoryview | BModel,
-        engine: Engine = "interpreter",
+        engine: Engine = "jit",
         check: bool = False,
         *,
         ddr_bytes: int = DEFAULT_DDR_BYTES,

@@ -154,9 +154,9 @@ def test_checks_cost_at_most_three_times_the_run() -> None:
         for check in (True, False):
             machine = Machine(BM1684X, ddr_bytes=64 << 20)
             machine.memory.written.mark("ddr", 0, 64 << 20)
-            start = time.perf_counter()
-            machine.run(program, check=check)
-            times[check].append(time.perf_counter() - start)
+            start = time.process_time()
+            machine.run(program, "interpreter", check=check)
+            times[check].append(time.process_time() - start)
     assert min(times[True]) < 3 * min(times[False]), f"{min(times[True]) / min(times[False]):.1f} times"
 
 

@@ -33,7 +33,7 @@ class Execution(Recorder):
         programs: those that have, one program for each time that results were needed.
     """
 
-    def __init__(self, machine: Machine, *, engine: ExecutionEngine = "interpreter", check: bool = True) -> None:
+    def __init__(self, machine: Machine, *, engine: ExecutionEngine = "jit", check: bool = True) -> None:
         super().__init__(Program(machine.chip), check=check)
         self.machine = machine
         self.programs: list[Program] = []
@@ -72,7 +72,7 @@ class Execution(Recorder):
 
 @contextmanager
 def executing(
-    machine: Machine | Chip | str = "BM1684X", *, engine: ExecutionEngine = "interpreter", check: bool = True
+    machine: Machine | Chip | str = "BM1684X", *, engine: ExecutionEngine = "jit", check: bool = True
 ) -> Generator[Execution]:
     """TPUKernel functions that are called inside are executed.
 

@@ -13,6 +13,7 @@ from tpukernel.chips.tensors import LocalTensor, SystemTensor
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.sim.checks import CheckError, find_mistakes, raise_findings
+from tpukernel.sim.choice import ShortInterpretation, is_short
 from tpukernel.sim.errors import EngineChoiceError
 from tpukernel.sim.interpreter import Interpretation
 from tpukernel.sim.memory import DEFAULT_DDR_BYTES, Array, Memory
@@ -101,12 +102,13 @@ class Machine:
 
     # ------------------------------------------------------------------ running
 
-    def run(self, program: Program, engine: ExecutionEngine = "interpreter", check: bool = True) -> None:
+    def run(self, program: Program, engine: ExecutionEngine = "jit", check: bool = True) -> None:
         """Run a program: its commands in an order that their numbers allow, each group after the one before.
 
         Args:
             program: for this machine's chip.
-            engine: what executes it; "interpreter" is the readable definition in numpy, "jit" makes machine code that gives the same bits.
+            engine: what executes it; "interpreter" is the readable definition in numpy, "jit" makes machine code that gives the same bits
+                (and leaves short programs to the interpreter while that is faster, see `tpukernel.sim.choice`).
             check: look for mistakes first (see `check`); a program with one is not started.
 
         Raises:
@@ -134,6 +136,8 @@ class Machine:
     def _runner(self, program: Program, engine: ExecutionEngine) -> Runner:
         if engine == "interpreter":
             return Interpretation(list(program), self.memory)
+        if is_short(program):
+            return ShortInterpretation(list(program), self.memory)
         from tpukernel.sim.jit import NativeExecution
 
         return NativeExecution(program, self.memory, self.threads)
