@@ -18,7 +18,8 @@ from tpukernel.isa.arith_op import SELECTS, ArithOp
 from tpukernel.isa.linear import LinearOp
 from tpukernel.sim.jit import plan
 from tpukernel.sim.jit.elementwise import Request, operation
-from tpukernel.sim.jit.llvm import Target, aarch64_target, baseline_target, compile_object, host_target
+from tpukernel.sim.jit.kernel import Kernel
+from tpukernel.sim.jit.llvm import Target, aarch64_target, baseline_target, compile_object, host_target, load
 from tpukernel.sim.jit.nest_kernel import DEPTHS, Inner, NestKernel
 from tpukernel.sim.jit.stream import stream_module
 
@@ -81,7 +82,11 @@ def other_target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     if not host_target().is_x86:
         pytest.skip(f"this is {host_target().triple}, not an x86-64 processor")
     target = HOSTED[request.param]
-    monkeypatch.setattr(plan, "host_target", lambda: target)
+
+    def compiled(kernel: Kernel) -> int:
+        return load(kernel.emit(target))
+
+    monkeypatch.setattr(plan, "load_kernel", compiled)
     monkeypatch.setattr(plan, "_addresses", {})
     return target
 
