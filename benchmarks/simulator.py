@@ -1,4 +1,5 @@
-"""How fast the simulator executes: `python -m benchmarks.simulator [--smoke] [--only REGEX] [--threads N] [--rounds N] [--json FILE]`.
+"""How fast the simulator executes: `python -m benchmarks.simulator [--smoke] [--only REGEX] [--threads N] [--rounds N] [--json FILE]
+[--readme]`.
 
 Native execution, our interpreter, the official C model, numpy and onnxruntime do the same work in turn, so that what disturbs the machine
 disturbs all of them. benchmarks/README.md says how to read the table.
@@ -8,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +28,10 @@ from tpukernel.sim.jit.llvm import host_target
 from tpukernel.sim.jit.threads import processors
 
 Measure = Callable[["Official"], Row]
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+"""Marks in README.md around the tables."""
 
 SMOKE_MODELS = ("add112_f32",)
 """Models of a short run."""
@@ -88,6 +94,23 @@ def measures(effort: Effort, threads: int) -> Iterator[tuple[str, Measure]]:
         yield name, partial(_cost, measure)
 
 
+def _load() -> str:
+    """Average number of processes that wanted a processor in the last minute; this program is one or two of them."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def _described(machine: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in machine.items())
+
+
+def _put_into_readme(*tables: Sequence[str]) -> None:
+    """Replace what is between the marks."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, behind = rest.partition(END)
+    shown = "\n\n".join("```text\n" + "\n".join(line.rstrip() for line in table) + "\n```" for table in tables)
+    README.write_text(f"{before}{BEGIN}\n\n{shown}\n\n{END}{behind}", encoding="utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -98,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="most time for one contender of a row (default: 4)")
     parser.add_argument("--no-official", action="store_true", help="without the official C model")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to a file")
+    parser.add_argument("--readme", action="store_true", help=f"put the tables into {README.name}")
     options = parser.parse_args(arguments)
     effort = Effort(1, 0.0, small=True) if options.smoke else Effort(options.rounds, options.seconds)
     machine = {
@@ -106,8 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "system": platform.platform(),
         "python": platform.python_version(),
         "threads": options.threads,
+        "load before": _load(),
     }
-    print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    print(_described(machine))
     official = Official(wanted=not options.no_official)
     absent = {OFFICIAL: official.reason, _onnx.NAME: _onnx.absent(), "bmodels": _models.absent()}
     for name, reason in absent.items():
@@ -124,9 +149,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         official.close()
     if not rows:
         sys.exit("no row has such a name")
+    machine["load after"] = _load()
     results = {row.name: row for row in rows}
     if not effort.small:
-        print("", *claim_lines(results), sep="\n")
+        print("", *claim_lines(results), "", _described(machine), sep="\n")
+    if options.readme:
+        _put_into_readme([_described(machine), "", *claim_lines(results)], list(lines(rows)))
     if options.json:
         options.json.write_text(json.dumps({"machine": machine, "wanted": claims_as_json(results), "rows": as_json(rows)}, indent=1) + "\n")
 
