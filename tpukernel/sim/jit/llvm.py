@@ -150,7 +150,7 @@ def _key(identity: str, target: Target) -> str:
     import llvmlite.binding as llvm
 
     version = cast("tuple[int, ...]", llvm.llvm_version_info)
-    return hashlib.sha256("\0".join((identity, repr(version), target.triple, target.cpu, target.features)).encode()).hexdigest()
+    return hashlib.sha256("\0".join((identity, repr(version), repr(target))).encode()).hexdigest()
 
 
 @dataclass
