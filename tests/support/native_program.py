@@ -10,6 +10,7 @@ from hashlib import sha256
 
 import numpy as np
 
+import tpukernel.sim.jit.run  # noqa: F401  (once it is loaded, short programs run natively, too)
 from tests.support.kernels import random_kernel
 from tpukernel import BM1684X
 from tpukernel.sim import Machine
