@@ -100,7 +100,7 @@ def model_row(path: Path, effort: Effort, threads: int, cmodel: CModel | None, *
     many, one = (Runtime(path, engine="jit", ddr_bytes=DDR_BYTES, threads=count) for count in (threads, 1))
     contenders: dict[str, Contender] = {OURS: lambda: _call(many, net, inputs), ONE_THREAD: lambda: _call(one, net, inputs)}
     if interpret:
-        slow = Runtime(path, ddr_bytes=DDR_BYTES)
+        slow = Runtime(path, engine="interpreter", ddr_bytes=DDR_BYTES)
         contenders[INTERPRETER] = lambda: _call(slow, net, inputs)
     notes: list[str] = []
     if cmodel is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from benchmarks._timing import MEDIAN, MINIMUM, Statistic, Timing
 
-__all__ = ["INTERPRETER", "OFFICIAL", "ONE_THREAD", "OURS", "Results", "Row", "as_json", "lines"]
+__all__ = ["INTERPRETER", "OFFICIAL", "ONE_THREAD", "OURS", "Results", "Row", "as_json", "lines", "short_lines"]
 
 OURS, ONE_THREAD, INTERPRETER, OFFICIAL = "ours", "ours, 1 thread", "interpreter", "official"
 """Names of contenders: native execution with the threads asked for and with one, our interpreter, and the official C model."""
@@ -66,6 +66,23 @@ def _rate(row: Row, name: str) -> str:
     if rate is None:
         return ""
     return f"  {rate:.2f} GMAC/s" if row.unit == "MAC" else f"  {1 / rate:.3f} ns/{row.unit}"
+
+
+def short_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """A line for each row that we take part in: medians of ours, and how many times as long the others take (by medians)."""
+    yield f"{'':<40}{'ours ms':>10}{'1 thread':>10}{'':>18}{'official':>10}{'interpreter':>12}  others"
+    for row in rows:
+        if OURS not in row.timings:
+            continue
+        others = [name for name in row.timings if name not in (OURS, ONE_THREAD, OFFICIAL, INTERPRETER)]
+        ratios = "".join(_times(row, name, width) for name, width in ((OFFICIAL, 10), (INTERPRETER, 12)))
+        times = "".join(f"{row.timings[name].median * 1e3:>10.3f}" for name in (OURS, ONE_THREAD))
+        yield f"{row.name:<40}{times}{_rate(row, OURS):>18}{ratios}  {', '.join(f'{name} {_times(row, name, 0)}' for name in others)}"
+
+
+def _times(row: Row, name: str, width: int) -> str:
+    ratio = row.ratio(name, OURS)
+    return f"{'' if ratio is None else f'{ratio:.1f}x':>{width}}"
 
 
 def as_json(rows: Iterable[Row]) -> dict[str, object]:

@@ -51,7 +51,7 @@ def unit_row(name: str, case: Case, effort: Effort, threads: int, cmodel: CModel
     notes = [] if all(plan_of(program, machine.memory).native) else ["executed by the interpreter: there is no native code"]
     contenders: dict[str, Contender] = {OURS: _native(machine, program, threads), ONE_THREAD: _native(machine, program, 1)}
     if interpret:
-        contenders[INTERPRETER] = lambda: machine.run(program, check=False)
+        contenders[INTERPRETER] = lambda: machine.run(program, engine="interpreter", check=False)
     contenders |= {name: reference(arrays) for name, reference in case.references.items()}
     if cmodel is not None:
         cmodel.prepare(list(program), before)

@@ -21,7 +21,7 @@ from benchmarks import _cmodel, _models, _onnx
 from benchmarks._claims import claim_lines, claims_as_json
 from benchmarks._cmodel import CModel, CModelError
 from benchmarks._costs import cost_rows
-from benchmarks._results import OFFICIAL, Row, as_json, lines
+from benchmarks._results import OFFICIAL, OURS, Row, as_json, lines, short_lines
 from benchmarks._timing import Effort
 from benchmarks._units import Make, unit_cases, unit_row
 from tpukernel.sim.jit.llvm import host_target
@@ -154,7 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not effort.small:
         print("", *claim_lines(results), "", _described(machine), sep="\n")
     if options.readme:
-        _put_into_readme([_described(machine), "", *claim_lines(results)], list(lines(rows)))
+        _put_into_readme(
+            [_described(machine), "", *claim_lines(results)],
+            list(short_lines(rows)),
+            [line for row in rows if OURS not in row.timings for line in list(lines([row]))[1:]],
+        )
     if options.json:
         options.json.write_text(json.dumps({"machine": machine, "wanted": claims_as_json(results), "rows": as_json(rows)}, indent=1) + "\n")
 

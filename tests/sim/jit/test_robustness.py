@@ -228,7 +228,7 @@ def test_the_callers_floating_point_mode(mode: int, threads: int) -> None:
         machine = Machine(BM1684X, threads, ddr_bytes=1 << 20)
         machine.load(x, values)
         if engine == "interpreter":
-            machine.run(program, check=False)
+            machine.run(program, "interpreter", check=False)
         else:
             plan_of(program, machine.memory)
             before = register(mode)

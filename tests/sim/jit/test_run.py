@@ -54,7 +54,7 @@ def test_kernels_leave_the_same_memory(seed: int, threads: int, monkeypatch: pyt
     program = random_kernel(seed).program
     one, other = filled(seed), filled(seed)
     other.threads = threads
-    one.run(program, check=False)
+    one.run(program, "interpreter", check=False)
     other.run(program, engine="jit", check=False)
     for space in ("ddr", "lmem", "l2"):
         assert np.array_equal(one.memory.image(space), other.memory.image(space))
