@@ -56,7 +56,8 @@ class Machine:
 
     Args:
         chip: the chip or its name.
-        threads: threads to compute with; the interpreter uses one. By default as many as the process has processors.
+        threads: threads to compute with; the interpreter uses one. By default what the environment variable
+            `TPUKERNEL_THREADS` says, or as many as the process has processors.
         ddr_bytes: size of the DDR; memory is taken only for what is touched.
 
     A new machine has zeros in DDR, L2 and local memory (no byte of them counts as written) and the chip's tables in static memory.

@@ -15,7 +15,9 @@ from tests.support.native import Comparison
 from tests.support.operand_values import operand_values
 from tpukernel.api import Function, rows
 from tpukernel.isa.instruction import Instruction
+from tpukernel.sim.errors import EngineChoiceError
 from tpukernel.sim.jit import plan, run
+from tpukernel.sim.jit.threads import THREADS, default_threads, processors
 
 FUNCTIONS = [name for name in drawable_functions() if isinstance(row := rows().get(name), Function) and row.emits]
 DRAWS = max(1, CASES // 5)
@@ -27,7 +29,7 @@ def on_three_threads() -> Iterator[Comparison]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "SMALL_NANOSECONDS", 0.0)
         patch.setattr(run, "PARALLEL_NANOSECONDS", 0.0)
-        patch.setattr(run, "processors", lambda: 3)
+        patch.setattr(run, "default_threads", lambda: 3)
         yield Comparison()
 
 
@@ -48,3 +50,17 @@ def test_three_threads_share_a_command(on_three_threads: Comparison, function: s
     rng = np.random.default_rng(1)
     for instruction in drawn(function):
         assert on_three_threads.differences([instruction], **operand_values(instruction, 0, rng)) == []
+
+
+def test_the_environment_says_how_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(THREADS, raising=False)
+    assert default_threads() == processors() >= 1
+    monkeypatch.setenv(THREADS, "3")
+    assert default_threads() == 3
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "two", "1.5"])
+def test_a_wrong_number_of_threads_is_refused(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv(THREADS, wrong)
+    with pytest.raises(EngineChoiceError, match=THREADS):
+        default_threads()

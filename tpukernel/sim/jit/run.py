@@ -10,7 +10,7 @@ from tpukernel.isa.program import Program
 from tpukernel.sim.interpreter import Interpretation
 from tpukernel.sim.jit.plan import plan_of
 from tpukernel.sim.jit.stream import STOPPED, executor
-from tpukernel.sim.jit.threads import processors, team
+from tpukernel.sim.jit.threads import default_threads, team
 from tpukernel.sim.memory import Memory
 
 __all__ = ["NativeExecution"]
@@ -28,7 +28,7 @@ class NativeExecution:
     Args:
         program: its plan is made here, or taken from the last run.
         memory: the memories to run on.
-        threads: threads to compute with; by default as many as there are processors for this process.
+        threads: threads to compute with; see `default_threads`.
 
     Raises:
         DependencyError, DeadlockError: the engines cannot work the commands off.
@@ -38,7 +38,7 @@ class NativeExecution:
         self._plan = plan_of(program, memory)
         self._bound = self._plan.bound(memory)
         self._interpreter = Interpretation(self._plan.order, memory)
-        self._threads = processors() if threads is None else threads
+        self._threads = default_threads() if threads is None else threads
 
     @property
     def order(self) -> Sequence[Instruction]:

@@ -9,15 +9,35 @@ from functools import cache
 from queue import SimpleQueue
 from threading import Lock, Thread
 
-__all__ = ["Team", "processors", "team"]
+from tpukernel.sim.errors import EngineChoiceError
+
+__all__ = ["THREADS", "Team", "default_threads", "processors", "team"]
 
 Work = Callable[[int], object]
 """Called with the number of the thread."""
 
 
+THREADS = "TPUKERNEL_THREADS"
+"""Environment variable: threads to compute with where the program does not say."""
+
+
 def processors() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_threads() -> int:
+    """What the environment variable says, or else one for each of the `processors`.
+
+    Raises:
+        EngineChoiceError: the variable holds no whole number from 1 on.
+    """
+    wanted = os.environ.get(THREADS, "")
+    if not wanted:
+        return processors()
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise EngineChoiceError(f"{THREADS} is {wanted!r}", help="set it to a whole number of threads, 1 or more, or do not set it")
+    return int(wanted)
 
 
 class Team:
