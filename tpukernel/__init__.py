@@ -1,7 +1,30 @@
 """TPUKernel: kernels, instructions, chips and simulator of the Sophon TPUs."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from tpukernel.chips import BM1684, BM1684X
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i16, i32, u8, u16, u32
 
+if TYPE_CHECKING:
+    from tpukernel.lang import Builder, In, InOut, Kernel, Out, TensorSpec, Tile, align, cdiv, kernel, maximum, minimum
+
 __version__ = "0.1.0"
+_LANGUAGE = ["Builder", "In", "InOut", "Kernel", "Out", "TensorSpec", "Tile", "align", "cdiv", "kernel", "maximum", "minimum"]
+"""Names of the kernel language, which is loaded when the first of them is used."""
+
 __all__ = ["BM1684", "BM1684X", "Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
+__all__ += ["Builder", "In", "InOut", "Kernel", "Out", "TensorSpec", "Tile", "align", "cdiv", "kernel", "maximum", "minimum"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LANGUAGE:
+        raise AttributeError(f"module 'tpukernel' has no attribute {name!r}")
+    from tpukernel import lang
+
+    return getattr(lang, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LANGUAGE})

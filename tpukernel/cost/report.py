@@ -44,7 +44,8 @@ def text(timeline: Timeline) -> str:
 def _row(entry: Entry) -> tuple[str, ...]:
     instruction, cost = entry.instruction, entry.cost
     numbers = (str(entry.start), str(entry.end), str(cost.cycles), entry.engine, str(instruction.id))
-    return (*numbers, waits_for(entry), instruction.title, str(cost.bytes or ""), ", ".join(cost_notes(cost)))
+    notes = [*([instruction.source] if instruction.source else []), *cost_notes(cost)]
+    return (*numbers, waits_for(entry), instruction.title, str(cost.bytes or ""), ", ".join(notes))
 
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:

@@ -66,6 +66,7 @@ def _arguments(entry: Entry, chip: Chip) -> dict[str, object]:
     told |= {"waits for": waits_for(entry)} if instruction.depends else {}
     told |= {"bytes": cost.bytes} if cost.bytes else {}
     told |= {"MACs": cost.macs} if cost.macs else {}
+    told |= {"source": instruction.source} if instruction.source else {}
     notes = cost_notes(cost)
     told |= {"notes": ", ".join(notes)} if notes else {}
     return told | {use.name: _operand(use.value, chip) for use in instruction.operands()}

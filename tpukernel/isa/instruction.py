@@ -156,6 +156,17 @@ class Instruction(_Declared):
         known += [f"offset {self._origin[1]}"] if self._origin else []
         return ", ".join(known) or None
 
+    @property
+    def source(self) -> str | None:
+        """Where somebody wrote it, if that is known (see `located`)."""
+        return self._origin if isinstance(self._origin, str) else None
+
+    def located(self, source: str) -> Self:
+        """The same instruction with the place where somebody wrote it, for messages and timelines."""
+        instruction = object.__new__(type(self))
+        _set(instruction, self._bits, self._values, self._residue, source)
+        return instruction
+
     # ------------------------------------------------------------------ values
 
     def value_of(self, name: str) -> object:

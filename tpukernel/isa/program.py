@@ -164,8 +164,13 @@ class Program:
 
     # ------------------------------------------------------------------ building
 
-    def append(self, instruction: Instruction) -> Instruction:
+    def append(self, instruction: Instruction, after: Sequence[Instruction] | None = None) -> Instruction:
         """Add an instruction and return it with its numbers.
+
+        Args:
+            instruction: what to add.
+            after: commands of this program, as `append` returned them, for which it waits and for no others; those of its own engine and of
+                earlier groups are finished anyway. By default it waits for what the state of the numbers says.
 
         Raises:
             EndCommandError: the program has its end commands already, or the instruction is one.
@@ -180,9 +185,17 @@ class Program:
             self._start_group()
             commands = self.groups[-1].commands(instruction.engine)
         number = len(commands) + 1
-        numbered = instruction.numbered(number, self.numbers.take(instruction.engine, number))
+        awaited = self.numbers.take(instruction.engine, number)
+        numbered = instruction.numbered(number, awaited if after is None else self._last_of(after, _OTHER[instruction.engine]))
         commands.append(numbered)
         return numbered
+
+    def _last_of(self, commands: Sequence[Instruction], engine: Engine) -> int:
+        """The largest number of those commands that are of this engine and in the last group."""
+        given = self.groups[-1].commands(engine)
+        return max(
+            (each.id for each in commands if each.engine == engine and each.id <= len(given) and given[each.id - 1] is each), default=0
+        )
 
     def extend(self, instructions: Sequence[Instruction]) -> None:
         """Append several instructions."""

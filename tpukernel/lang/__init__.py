@@ -1,0 +1,36 @@
+"""The kernel language: operators for the TPU as Python functions, traced, scheduled and elaborated to programs."""
+
+from tpukernel.lang.builder import Builder
+from tpukernel.lang.elaborate import Elaborated, elaborate
+from tpukernel.lang.errors import KernelError
+from tpukernel.lang.ir import KernelIr
+from tpukernel.lang.kernel import Kernel, kernel
+from tpukernel.lang.signature import TensorSpec
+from tpukernel.lang.symbols import Size, SymBool, SymInt, align, cdiv, maximum, minimum
+from tpukernel.lang.tensors import Global, In, InOut, Out, Tensor, Tile
+from tpukernel.lang.trace import Token
+
+__all__ = [
+    "Builder",
+    "Elaborated",
+    "Global",
+    "In",
+    "InOut",
+    "Kernel",
+    "KernelError",
+    "KernelIr",
+    "Out",
+    "Size",
+    "SymBool",
+    "SymInt",
+    "Tensor",
+    "TensorSpec",
+    "Tile",
+    "Token",
+    "align",
+    "cdiv",
+    "elaborate",
+    "kernel",
+    "maximum",
+    "minimum",
+]

@@ -1,0 +1,234 @@
+"""`k`, the first parameter of a kernel: loops, conditions, buffers, and the groups of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from tpukernel.api.function import Function
+from tpukernel.chips.chip import Chip
+from tpukernel.chips.tensors import Layout
+from tpukernel.dtypes import Dtype, dtype_of
+from tpukernel.isa.rounding import Rounding
+from tpukernel.lang.dma import DmaOps
+from tpukernel.lang.errors import OperandTypeError, ShapeMismatchError, SymbolicValueError
+from tpukernel.lang.expr import show
+from tpukernel.lang.ir import Allocate, Assert, Attribute, Local, Operand, Print
+from tpukernel.lang.operations import operand_name, row_of
+from tpukernel.lang.symbols import Size, SymBool, SymInt, condition_of, expr_of, here
+from tpukernel.lang.tensors import Tensor, Tile
+from tpukernel.lang.tiu import TiuOps
+from tpukernel.lang.trace import After, Block, Token, Tracer
+
+__all__ = ["Builder"]
+
+Argument = Tensor | Size | float | Dtype | Rounding | Sequence[Size] | None
+
+
+class Builder:
+    """What a kernel is written with.
+
+    Attributes:
+        dma: copies between memories.
+        tiu: operations of the tensor unit.
+    """
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self.dma = DmaOps(tracer, "dma")
+        self.tiu = TiuOps(tracer, "tiu")
+
+    @property
+    def chip(self) -> Chip:
+        """The chip: lanes, bytes of a lane, banks, ..."""
+        return self._tracer.chip
+
+    # ------------------------------------------------------------------ blocks
+
+    def range(self, start: Size, stop: Size | None = None, step: Size = 1) -> Iterator[SymInt]:
+        """`for i in k.range(start, stop, step):` as `range`; the body is traced once and stands for all steps.
+
+        A loop over Python's own `range` works too, if its limits are known: it is unrolled while the kernel is traced.
+        """
+        first, last = (0, start) if stop is None else (start, stop)
+        return self._tracer.loop("range", first, last, _checked_step(step), 1, here())
+
+    def pipeline(self, start: Size, stop: Size | None = None, step: Size = 1, *, buffers: int = 2) -> Iterator[SymInt]:
+        """As `range`, but neighbouring steps overlap: while one is computed, the next one is loaded and the one before is stored.
+
+        Args:
+            start: first index; the number of steps when it is alone.
+            stop: first index that is too large.
+            step: distance of the indices, above 0.
+            buffers: copies of each buffer that is made in the body, so that this many steps are under way; 1 for no overlap.
+
+        Raises:
+            SymbolicValueError: a step or number of buffers below 1.
+        """
+        if buffers < 1:
+            raise SymbolicValueError(f"a pipeline with {buffers} buffers", position=here(), help="give 1 or more")
+        first, last = (0, start) if stop is None else (start, stop)
+        return self._tracer.loop("pipeline", first, last, _checked_step(step), buffers, here())
+
+    def when(self, condition: SymBool | bool) -> Block:
+        """`with k.when(condition):` what happens only where a condition on sizes holds."""
+        return Block(self._tracer, condition, here())
+
+    def parallel(self) -> Block:
+        """`with k.parallel():` operations between which the author keeps order, by `after=`; they wait for all that was before.
+
+        A mistake is found by the race check when the kernel runs.
+        """
+        return Block(self._tracer, None, here())
+
+    # ------------------------------------------------------------------ memory
+
+    def local(
+        self,
+        shape: Sequence[Size],
+        dtype: Dtype | str,
+        *,
+        layout: Layout = Layout.EU_ALIGNED,
+        at: Size | None = None,
+        bank: int | None = None,
+        name: str | None = None,
+    ) -> Tile:
+        """A buffer in local memory.
+
+        Args:
+            shape: (n, c, h, w). Sizes may change from step to step; the memory is for the largest.
+            dtype: element type.
+            layout: how the elements lie; COMPACT for numbers per channel, WEIGHT for those of a convolution.
+            at: local address, instead of one that is chosen; such a buffer has no copies in a pipeline.
+            bank: bank in which the buffer starts.
+            name: name in messages; by default that of the variable.
+
+        Raises:
+            ShapeMismatchError: not four sizes.
+        """
+        if len(shape) != 4:
+            raise ShapeMismatchError(
+                f"a buffer of shape {tuple(shape)!r}", position=here(), help="give (n, c, h, w), or use k.matrix(rows, columns, dtype)"
+            )
+        return self._made(shape, dtype, layout, None, at, bank, name, at is None)
+
+    def scratch(self, shape: Sequence[Size], dtype: Dtype | str, *, layout: Layout = Layout.EU_ALIGNED, name: str | None = None) -> Tile:
+        """A buffer of which a pipeline has one copy only: for what the tensor unit alone works on, such as results in between."""
+        if len(shape) != 4:
+            raise ShapeMismatchError(f"a buffer of shape {tuple(shape)!r}", position=here(), help="give (n, c, h, w)")
+        return self._made(shape, dtype, layout, None, None, None, name, rotates=False)
+
+    def matrix(
+        self,
+        rows: Size,
+        columns: Size,
+        dtype: Dtype | str,
+        *,
+        over_lanes: Literal["rows", "columns"] | None = None,
+        columns_per_channel: Size | None = None,
+        at: Size | None = None,
+        bank: int | None = None,
+        name: str | None = None,
+    ) -> Tile:
+        """A matrix in local memory for `k.tiu.matmul`.
+
+        Args:
+            rows: number of rows.
+            columns: number of columns.
+            dtype: element type.
+            over_lanes: what lies over the lanes. Products of f32 need the columns there (the default for types of 32 bits), those of f16
+                and bf16 the rows (the default for other types), also for their results of f32.
+            columns_per_channel: how many columns each lane has in turn; by default as many as it computes at once.
+            at: local address, instead of one that is chosen.
+            bank: bank in which it starts.
+            name: name in messages.
+
+        Raises:
+            OperandTypeError: columns per channel of a matrix with its rows over the lanes.
+        """
+        found = dtype_of(dtype)
+        over = over_lanes or ("columns" if found.bits == 32 or columns_per_channel is not None else "rows")
+        if over == "rows" and columns_per_channel is not None:
+            raise OperandTypeError("a matrix with rows over the lanes has no columns_per_channel", position=here(), help="leave it out")
+        if over == "columns" and columns_per_channel is None:
+            columns_per_channel = self.chip.eu_count(found)
+        return self._made((rows, columns), found, Layout.EU_ALIGNED, columns_per_channel, at, bank, name, at is None)
+
+    def _made(
+        self,
+        shape: Sequence[Size],
+        dtype: Dtype | str,
+        layout: Layout,
+        columns: Size | None,
+        at: Size | None,
+        bank: int | None,
+        name: str | None,
+        rotates: bool,
+    ) -> Tile:
+        position, found = self._tracer.place(name or "buffer")
+        local = Local(
+            found if name is None else self._tracer.unique(name),
+            tuple(expr_of(size) for size in shape),
+            dtype_of(dtype),
+            layout,
+            None if columns is None else expr_of(columns),
+            None if at is None else expr_of(at),
+            bank,
+            rotates,
+            position,
+        )
+        if bank is not None and not 0 <= bank < self.chip.banks:
+            raise OperandTypeError(f"{local.name} in bank {bank}", position=position, help=f"banks are 0 to {self.chip.banks - 1}")
+        self._tracer.emit(Allocate(local))
+        return Tile(local)
+
+    # ------------------------------------------------------------------ the rest
+
+    def call(self, function: Function[...] | str, *args: Argument, after: After = None, **kwargs: Argument) -> Token:
+        """A TPUKernel function of the table with its own arguments; tensors stand for addresses, sizes may be symbolic.
+
+            k.call(tpu_bdc_abs, b, a, b.shape, None, None, tpu.f32)
+
+        Raises:
+            UnknownOperationError: no such function.
+            OperandTypeError: too many arguments.
+        """
+        row = row_of(function if isinstance(function, str) else function.name)
+        names = [parameter.name for parameter in row.parameters]
+        if len(args) > len(names) or not kwargs.keys() <= set(names):
+            raise OperandTypeError(f"arguments of {row.name} do not fit", position=here(), help=f"its parameters are {', '.join(names)}")
+        operands: dict[str, Operand] = {}
+        attributes: dict[str, Attribute] = {}
+        given = dict(zip(names, args, strict=False)) | kwargs
+        for parameter in row.parameters:
+            if parameter.name not in given:
+                continue
+            value = given[parameter.name]
+            if isinstance(value, Tensor):
+                operands[operand_name(parameter)] = value.view
+            elif isinstance(value, SymInt):
+                attributes[parameter.name] = value.expr
+            elif isinstance(value, Sequence) and not isinstance(value, str):
+                attributes[parameter.name] = tuple(expr_of(each) for each in value)
+            else:
+                attributes[parameter.name] = value
+        return self._tracer.op("call", row.name, operands, attributes, after=after)
+
+    def assert_(self, condition: SymBool | bool, message: str = "") -> None:
+        """State what must hold; checked when the kernel is elaborated for its shapes.
+
+        Raises:
+            AssertionFailedError: then, with the values of all indices.
+        """
+        found = condition_of(condition)
+        self._tracer.emit(Assert(found, message or show(found), here()))
+
+    def print(self, *values: Size | str) -> None:
+        """Print text and sizes when the kernel is elaborated, once for each step of the loops around."""
+        self._tracer.emit(Print(tuple(value if isinstance(value, str) else expr_of(value) for value in values)))
+
+
+def _checked_step(step: Size) -> Size:
+    if isinstance(step, int) and step < 1:
+        raise SymbolicValueError(f"a loop with step {step}", position=here(), help="give a step of 1 or more")
+    return step

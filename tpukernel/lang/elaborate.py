@@ -1,0 +1,122 @@
+"""Elaboration: a kernel and concrete shapes become a program.
+
+unroll (loops, pipelines) -> allocate (addresses) -> lower (instructions) -> hazards (numbers to wait for) -> Program
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tpukernel.chips.chip import Chip, Engine
+from tpukernel.isa.instruction import Instruction
+from tpukernel.isa.program import Program
+from tpukernel.lang.allocate import Allocation, allocate
+from tpukernel.lang.hazards import Hazards, SystemRange
+from tpukernel.lang.ir import KernelIr
+from tpukernel.lang.lower import lower
+from tpukernel.lang.unroll import Command, unroll
+from tpukernel.lang.verify import verify
+from tpukernel.source import Position
+
+__all__ = ["Elaborated", "elaborate"]
+
+SYSTEM_ALIGNMENT = 4096
+"""Parameters start at multiples of this, as in the device memory of a model."""
+
+
+@dataclass(frozen=True)
+class Elaborated:
+    """A kernel for concrete shapes.
+
+    Attributes:
+        kernel: what was elaborated.
+        program: the commands, with end commands.
+        systems: the parameters in system memory by name.
+        allocation: the buffers in local memory.
+        positions: where each command was written, by group, engine and number.
+    """
+
+    kernel: KernelIr
+    program: Program
+    systems: Mapping[str, SystemRange]
+    allocation: Allocation
+    positions: Mapping[tuple[int, Engine, int], Position]
+
+    def position(self, instruction: Instruction) -> Position | None:
+        """Where a command of the program was written."""
+        for group, commands in enumerate(self.program.groups):
+            given = commands.commands(instruction.engine)
+            if 0 < instruction.id <= len(given) and given[instruction.id - 1] is instruction:
+                return self.positions.get((group, instruction.engine, instruction.id))
+        return None
+
+
+def elaborate(
+    kernel: KernelIr,
+    shapes: Mapping[str, tuple[int, ...]],
+    chip: Chip,
+    *,
+    addresses: Mapping[str, int] | None = None,
+    group_limit: int | None = None,
+) -> Elaborated:
+    """The program of a kernel.
+
+    Args:
+        kernel: the traced kernel.
+        shapes: shapes of its parameters by name.
+        chip: the chip.
+        addresses: system addresses of parameters; the others follow each other from the begin of the DDR on.
+        group_limit: largest command number of a group (see `Program`).
+
+    Raises:
+        KernelError, TpuError: the kernel cannot be; the message names the line.
+    """
+    verify(kernel)
+    systems = _systems(kernel, shapes, chip, addresses or {})
+    commands = unroll(kernel, shapes, chip)
+    allocation = allocate(commands, chip)
+    builder = _ProgramBuilder(chip, list(systems.values()), group_limit)
+    bases = {name: each.address for name, each in systems.items()}
+    for command in commands:
+        builder.add(command, lower(command, allocation.addresses, bases, chip))
+    return Elaborated(kernel, builder.program.end(), systems, allocation, builder.positions)
+
+
+def _systems(
+    kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip, addresses: Mapping[str, int]
+) -> Mapping[str, SystemRange]:
+    found: dict[str, SystemRange] = {}
+    free = chip.regions["ddr"].base
+    for param in kernel.params:
+        given = SystemRange(addresses.get(param.name, free), shapes[param.name], param.dtype.itemsize)
+        found[param.name] = given
+        free = max(free, -(-given.end // SYSTEM_ALIGNMENT) * SYSTEM_ALIGNMENT)
+    return found
+
+
+class _ProgramBuilder:
+    """Appends instructions to a program, each waiting for no more than it has to."""
+
+    def __init__(self, chip: Chip, systems: Sequence[SystemRange], group_limit: int | None) -> None:
+        self.program = Program(chip, group_limit=group_limit)
+        self.positions: dict[tuple[int, Engine, int], Position] = {}
+        self._hazards = Hazards(chip, systems)
+        self._last: dict[Command, Instruction] = {}
+
+    def add(self, command: Command, instructions: Sequence[Instruction]) -> None:
+        """The instructions of one command."""
+        asked = [self._last[each] for each in command.waits if each in self._last]
+        for instruction in instructions:
+            groups = len(self.program.groups)
+            derived = self._hazards.awaited(instruction, command.section)
+            awaited = [*asked, *([derived] if derived is not None else [])]
+            place = command.position
+            placed = instruction if place is None else instruction.located(str(place))
+            appended = self.program.append(placed, after=awaited)
+            if len(self.program.groups) > groups:
+                self._hazards.forget()
+            self._hazards.issue(appended, command.section, awaited)
+            self._last[command] = appended
+            if place is not None:
+                self.positions[len(self.program.groups) - 1, appended.engine, appended.id] = place

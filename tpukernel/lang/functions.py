@@ -1,0 +1,155 @@
+"""Functions of f32 on the tensor unit. Coefficients and working memory are there by themselves.
+
+How exact they are is on the page about the accuracy of the functions; `dst` is never `src`.
+"""
+
+from __future__ import annotations
+
+from tpukernel.lang.ir import Attribute
+from tpukernel.lang.operations import Operations
+from tpukernel.lang.tensors import Tensor, Tile
+from tpukernel.lang.trace import After, Token
+
+__all__ = ["FunctionOps"]
+
+
+class FunctionOps(Operations):
+    """f32 functions: dst = f(src), whole buffers of one shape."""
+
+    def reciprocal(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = 1 / src."""
+        return self._function("reciprocal", dst, src, after)
+
+    def sqrt(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = the square root of src."""
+        return self._function("sqrt", dst, src, after)
+
+    def rsqrt(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = 1 / the square root of src; 0 where that is infinite."""
+        return self._function("rsqrt", dst, src, after)
+
+    def exp(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = e ** src."""
+        return self._function("exp", dst, src, after)
+
+    def expm1(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = e ** src - 1."""
+        return self._function("expm1", dst, src, after)
+
+    def log(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = ln(src)."""
+        return self._function("log", dst, src, after)
+
+    def log1p(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = ln(1 + src)."""
+        return self._function("log1p", dst, src, after)
+
+    def sin(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = sin(src)."""
+        return self._function("sin", dst, src, after)
+
+    def cos(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = cos(src)."""
+        return self._function("cos", dst, src, after)
+
+    def tan(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = tan(src); src is overwritten."""
+        return self._function("tan", dst, src, after)
+
+    def arcsin(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = arcsin(src)."""
+        return self._function("arcsin", dst, src, after)
+
+    def arccos(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = arccos(src)."""
+        return self._function("arccos", dst, src, after)
+
+    def sinh(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = sinh(src)."""
+        return self._function("sinh", dst, src, after)
+
+    def cosh(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = cosh(src)."""
+        return self._function("cosh", dst, src, after)
+
+    def tanh(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = tanh(src)."""
+        return self._function("tanh", dst, src, after)
+
+    def arcsinh(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = arcsinh(src)."""
+        return self._function("arcsinh", dst, src, after)
+
+    def arccosh(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = arccosh(src)."""
+        return self._function("arccosh", dst, src, after)
+
+    def arctanh(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = arctanh(src)."""
+        return self._function("arctanh", dst, src, after)
+
+    def sigmoid(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = 1 / (1 + e ** -src)."""
+        return self._function("sigmoid", dst, src, after)
+
+    def log_sigmoid(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = ln(sigmoid(src))."""
+        return self._function("log_sigmoid", dst, src, after)
+
+    def silu(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = src * sigmoid(src)."""
+        return self._function("silu", dst, src, after)
+
+    def swish(self, dst: Tile, src: Tile, beta: float, *, after: After = None) -> Token:
+        """dst = src * sigmoid(beta * src)."""
+        return self._function("swish", dst, src, after, beta=beta)
+
+    def softplus(self, dst: Tile, src: Tile, beta: float = 1.0, *, after: After = None) -> Token:
+        """dst = ln(1 + e ** (beta * src)) / beta."""
+        return self._function("softplus", dst, src, after, beta=beta)
+
+    def softsign(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = src / (1 + |src|)."""
+        return self._function("softsign", dst, src, after)
+
+    def gelu(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = src times the normal distribution at src, with erf."""
+        return self._function("gelu", dst, src, after)
+
+    def gelu_fast(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = the approximation of gelu with tanh."""
+        return self._function("gelu_fast", dst, src, after)
+
+    def erf(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = erf(src)."""
+        return self._function("erf", dst, src, after)
+
+    def erfc(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = 1 - erf(src)."""
+        return self._function("erfc", dst, src, after)
+
+    def elu(self, dst: Tile, src: Tile, alpha: float = 1.0, *, after: After = None) -> Token:
+        """dst = src where it is above 0, else alpha * (e ** src - 1)."""
+        return self._function("elu", dst, src, after, alpha=alpha)
+
+    def selu(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = the scaled exponential linear unit of src."""
+        return self._function("selu", dst, src, after)
+
+    def mish(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = src * tanh(softplus(src))."""
+        return self._function("mish", dst, src, after)
+
+    def pow(self, dst: Tile, base: Tile | float, exponent: Tile | float, *, after: After = None) -> Token:
+        """dst = base ** exponent, one of which may be a number; negative bases count as the smallest normal number."""
+        if isinstance(base, Tensor) and isinstance(exponent, Tensor):
+            return self._emit("pow", "tpu_bdc_fp32_pow", {"dst": dst, "src0": base, "src1": exponent}, after=after)
+        if isinstance(base, Tensor) and not isinstance(exponent, Tensor):
+            return self._emit("pow", "tpu_bdc_fp32_pow_C", {"dst": dst, "src": base}, {"C": float(exponent)}, after)
+        number = 0.0 if isinstance(base, Tensor) else float(base)
+        return self._emit(
+            "pow", "tpu_bdc_fp32_C_pow", {"dst": dst, "src": exponent if isinstance(exponent, Tensor) else None}, {"C": number}, after
+        )
+
+    def _function(self, name: str, dst: Tile, src: Tile, after: After, **attributes: Attribute) -> Token:
+        return self._emit(name, f"tpu_bdc_fp32_{name}", {"dst": dst, "src": src}, attributes, after)

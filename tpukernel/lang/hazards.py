@@ -1,0 +1,162 @@
+"""Whom each command has to wait for: commands of the other engine that write what it touches, or touch what it writes.
+
+An engine works off its commands in order, so that one number is enough: the last command of the other engine that must be finished. It is
+found by going back over those for which nobody of this engine waits yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tpukernel.chips.chip import Chip, Engine
+from tpukernel.chips.layout import local_placement, strides_of
+from tpukernel.chips.placement import Placement
+from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
+from tpukernel.isa.instruction import Instruction
+
+__all__ = ["Hazards", "SystemRange"]
+
+
+@dataclass(frozen=True)
+class SystemRange:
+    """A tensor in system memory: its first byte, its size in elements along each dimension, and the bytes of an element."""
+
+    address: int
+    shape: tuple[int, ...]
+    itemsize: int
+
+    @property
+    def end(self) -> int:
+        size = self.itemsize
+        for each in self.shape:
+            size *= each
+        return self.address + size
+
+    def box(self, tensor: SystemTensor, strides: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
+        """First and last index along each dimension; None where the tensor is no box of this one."""
+        own: list[int] = []
+        step = 1
+        for size in reversed(self.shape):
+            own.insert(0, step)
+            step *= size
+        left, starts = (tensor.address - self.address) // self.itemsize, list[int]()
+        for step in own:
+            starts.append(left // step)
+            left %= step
+        spans = [[start, start] for start in starts]
+        for size, stride in zip(tensor.shape, strides, strict=True):
+            if size == 1 or stride == 0:
+                continue
+            axis = next((place for place, step in enumerate(own) if step == stride and self.shape[place] > 1), None)
+            if axis is None or spans[axis][0] + size > self.shape[axis]:
+                return None
+            spans[axis][1] = max(spans[axis][1], spans[axis][0] + size - 1)
+        return tuple((first, last) for first, last in spans)
+
+
+@dataclass(frozen=True)
+class _Touch:
+    """What one operand touches: a range of bytes of some lanes, or of system memory (lanes 0), there perhaps as a box of a tensor."""
+
+    writes: bool
+    lanes: int
+    low: int
+    high: int
+    tensor: SystemRange | None = None
+    box: tuple[tuple[int, int], ...] | None = None
+
+    def meets(self, other: _Touch) -> bool:
+        if self.low >= other.high or other.low >= self.high or (self.lanes == 0) != (other.lanes == 0):
+            return False
+        if self.lanes:
+            return bool(self.lanes & other.lanes)
+        if self.box is None or other.box is None or self.tensor is not other.tensor:
+            return True
+        return all(first <= end and start <= last for (first, last), (start, end) in zip(self.box, other.box, strict=True))
+
+
+@dataclass
+class _Issued:
+    instruction: Instruction
+    touches: tuple[_Touch, ...]
+    section: int
+
+
+@dataclass
+class Hazards:
+    """The commands that were issued so far, by engine.
+
+    Args:
+        chip: the chip.
+        systems: the tensors in system memory.
+    """
+
+    chip: Chip
+    systems: Sequence[SystemRange]
+    _issued: dict[Engine, list[_Issued]] = field(default_factory=lambda: {"tiu": [], "gdma": []})
+    _awaited: dict[Engine, int] = field(default_factory=lambda: {"tiu": 0, "gdma": 0})
+    """By engine: how many commands of the other one are known to be finished."""
+
+    def awaited(self, instruction: Instruction, section: int) -> Instruction | None:
+        """The last command of the other engine that must be finished before this one, unless it is known to be.
+
+        Two commands of one parallel section (a number above 0) do not wait for each other.
+        """
+        touches = tuple(self._touches(instruction))
+        others = self._issued["gdma" if instruction.engine == "tiu" else "tiu"]
+        for place in range(len(others) - 1, self._awaited[instruction.engine] - 1, -1):
+            other = others[place]
+            if section and other.section == section:
+                continue
+            if any((one.writes or two.writes) and one.meets(two) for one in touches for two in other.touches):
+                return other.instruction
+        return None
+
+    def issue(self, instruction: Instruction, section: int, awaited: Sequence[Instruction]) -> None:
+        """Take down a command that was appended to the program, and those it waits for."""
+        others = self._issued["gdma" if instruction.engine == "tiu" else "tiu"]
+        for place in range(len(others) - 1, self._awaited[instruction.engine] - 1, -1):
+            if any(others[place].instruction is each for each in awaited):
+                self._awaited[instruction.engine] = place + 1
+                break
+        self._issued[instruction.engine].append(_Issued(instruction, tuple(self._touches(instruction)), section))
+
+    def forget(self) -> None:
+        """A new command group begins: everything before is finished."""
+        for engine in self._issued:
+            self._issued[engine].clear()
+            self._awaited[engine] = 0
+
+    def _touches(self, instruction: Instruction) -> Iterator[_Touch]:
+        for use in instruction.operands():
+            value, writes = use.value, use.direction != "in"
+            if isinstance(value, Constant):
+                continue
+            if isinstance(value, LocalTensor) and value.address < self.chip.local_bytes:
+                yield _Touch(writes, *_lanes_and_bytes(local_placement(self.chip, value), self.chip))
+            elif isinstance(value, SystemTensor):
+                yield self._system(value, writes)
+
+    def _system(self, tensor: SystemTensor, writes: bool) -> _Touch:
+        strides = strides_of(self.chip, tensor)
+        last = sum((size - 1) * stride for size, stride in zip(tensor.shape, strides, strict=True)) + 1
+        low, high = tensor.address, tensor.address + last * tensor.dtype.itemsize
+        owner = next((each for each in self.systems if each.address <= low and high <= each.end), None)
+        same = owner is not None and owner.itemsize == tensor.dtype.itemsize
+        return _Touch(writes, 0, low, high, owner, owner.box(tensor, strides) if owner is not None and same else None)
+
+
+def _lanes_and_bytes(placement: Placement, chip: Chip) -> tuple[int, int, int]:
+    """The lanes as a bit mask, and the range of bytes that the tensor spans in them."""
+    lanes, low, high = 1, placement.base, placement.base + placement.itemsize
+    for axis in placement.axes:
+        if axis.inner != chip.lane_bytes:
+            high += axis.reach
+            continue
+        first, last = axis.start, axis.start + axis.count - 1
+        ones = ((1 << min(axis.count, axis.period)) - 1) << first % axis.period
+        lanes = ones & ((1 << axis.period) - 1) | ones >> axis.period
+        low += first // axis.period * axis.outer
+        high += last // axis.period * axis.outer
+    return lanes, low, high

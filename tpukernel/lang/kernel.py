@@ -1,0 +1,262 @@
+"""`@kernel`: a Python function becomes an operator that runs on numpy arrays and elaborates to programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, cast, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tpukernel.api.recording import recorded_by
+from tpukernel.chips.chip import Chip, chip_of
+from tpukernel.chips.placement import Axis, Placement
+from tpukernel.cost import Mode, Timeline
+from tpukernel.dtypes import DtypeNameError, dtype_of
+from tpukernel.isa.program import Program
+from tpukernel.lang.builder import Builder
+from tpukernel.lang.elaborate import Elaborated, elaborate
+from tpukernel.lang.errors import CallError, UnwrittenOutputError
+from tpukernel.lang.expr import Expr, Var
+from tpukernel.lang.hazards import SystemRange
+from tpukernel.lang.ir import KernelIr, Param
+from tpukernel.lang.signature import Dtypes, Infer, Shapes, Signature, TensorSpec
+from tpukernel.lang.tensors import Tensor, parameter
+from tpukernel.lang.trace import Tracer, TraceRecorder
+from tpukernel.sim.checks import CheckError
+from tpukernel.sim.machine import ExecutionEngine, Machine
+
+__all__ = ["Array", "Kernel", "kernel"]
+
+Array = NDArray[np.generic]
+DEFAULT_CHIP: Final = "BM1684X"
+CACHED: Final = 128
+"""Elaborations that a kernel keeps."""
+
+
+class Kernel:
+    """A kernel: call it with numpy arrays, or ask for its program.
+
+    Args:
+        function: `def name(k, x: In, ..., out: Out, *, keyword)`; it is traced for the shapes at hand when it is needed.
+        infer: from the specs of the inputs and the keywords to those of the outputs; by default each is like the first input.
+    """
+
+    def __init__(self, function: Callable[..., object], *, infer: Infer | None = None) -> None:
+        self.function = function
+        self.signature = Signature.of(function)
+        self._infer = infer
+        self._cache: dict[object, Elaborated] = {}
+        self.__name__, self.__doc__, self.__module__ = function.__name__, function.__doc__, function.__module__
+        self.__wrapped__ = function
+
+    def __repr__(self) -> str:
+        tensors = ", ".join(f"{name}: {direction}" for name, direction in self.signature.tensors.items())
+        return f"<kernel {self.signature.name}({tensors})>"
+
+    # ------------------------------------------------------------------ running
+
+    def __call__(self, *arrays: Array, **keywords: object) -> Array:
+        """Run the kernel on a simulated BM1684X.
+
+        Args:
+            arrays: one for each `In` and `InOut`, in order.
+            keywords: those of the function.
+
+        Returns:
+            The output. A kernel with several outputs returns a tuple of them; `run` gives them by name.
+
+        Raises:
+            CallError: the arrays do not fit.
+            KernelError: the kernel has a mistake.
+            CheckError: its program has: a race, a read of something that nobody wrote, ...
+        """
+        found = tuple(self._run(arrays, chip_of(DEFAULT_CHIP), "interpreter", True, keywords).values())
+        return found[0] if len(found) == 1 else cast("Array", found)
+
+    def run(
+        self,
+        *arrays: Array,
+        chip: Chip | str = DEFAULT_CHIP,
+        engine: ExecutionEngine = "interpreter",
+        check: bool = True,
+        **keywords: object,
+    ) -> dict[str, Array]:
+        """The outputs by name. `engine` and `check` are those of `Machine.run`; raises as a call does."""
+        return self._run(arrays, chip_of(chip), engine, check, keywords)
+
+    def _run(
+        self, arrays: tuple[Array, ...], chip: Chip, engine: ExecutionEngine, check: bool, keywords: Mapping[str, object]
+    ) -> dict[str, Array]:
+        names = self.signature.inputs
+        if len(arrays) != len(names):
+            raise CallError(
+                f"kernel {self.signature.name} takes {len(names)} arrays, not {len(arrays)}", help=f"give {', '.join(names) or 'none'}"
+            )
+        given = {name: np.ascontiguousarray(array) for name, array in zip(names, arrays, strict=True)}
+        shapes = {name: array.shape for name, array in given.items()}
+        dtypes = {name: self._dtype_of(name, array) for name, array in given.items()}
+        found = self.elaborate(shapes, dtypes, chip, **keywords)
+        return self._execute(found, given, engine, check)
+
+    def _execute(self, found: Elaborated, given: Mapping[str, Array], engine: ExecutionEngine, check: bool) -> dict[str, Array]:
+        chip = found.program.chip
+        base = chip.regions["ddr"].base
+        machine = Machine(chip)
+        for name, array in given.items():
+            machine.write("ddr", found.systems[name].address - base, array)
+        try:
+            machine.run(found.program, engine, check)
+        except CheckError as error:
+            _locate(error, found)
+            raise
+        outputs: dict[str, Array] = {}
+        for param in found.kernel.params:
+            if param.direction != "in":
+                place = found.systems[param.name]
+                if check:
+                    self._need_written(machine, param, place, base)
+                size = place.end - place.address
+                outputs[param.name] = (
+                    np.frombuffer(machine.read("ddr", place.address - base, size), param.dtype.numpy).reshape(place.shape).copy()
+                )
+        return outputs
+
+    def _need_written(self, machine: Machine, param: Param, place: SystemRange, base: int) -> None:
+        elements = (place.end - place.address) // place.itemsize
+        whole = Placement(place.address - base, place.itemsize, (Axis(elements, place.itemsize),))
+        missing = machine.memory.written.missing("ddr", whole)
+        if missing is not None:
+            first = np.unravel_index((int(missing.min()) - whole.base) // place.itemsize, place.shape)
+            index = ", ".join(str(int(each)) for each in first)
+            raise UnwrittenOutputError(
+                f"kernel {self.signature.name} left {missing.size} of {elements} elements of {param.name} unwritten, the first at [{index}]",
+                position=self.signature.position,
+                help="store every piece, the last ones too",
+            )
+
+    def _dtype_of(self, name: str, array: Array) -> str:
+        try:
+            return dtype_of(array.dtype).name
+        except DtypeNameError:
+            raise CallError(
+                f"{name} of kernel {self.signature.name} is an array of {array.dtype}, which no TPU has",
+                help=f"convert it, for example {name}.astype(np.float32)",
+            ) from None
+
+    # ------------------------------------------------------------------ elaborating
+
+    def elaborate(self, shapes: Shapes, dtypes: Dtypes = None, chip: Chip | str = DEFAULT_CHIP, **keywords: object) -> Elaborated:
+        """The kernel for concrete shapes, with everything that is known about its program; kept for the next time.
+
+        Args:
+            shapes: shapes of the inputs by name; those of outputs, too, or they are inferred.
+            dtypes: data types by name, or one for all; f32 by default.
+            chip: the chip or its name.
+            keywords: those of the function.
+
+        Raises:
+            CallError: the shapes or keywords do not fit.
+            KernelError, TpuError: the kernel has a mistake, or the chip cannot do it.
+        """
+        values = self.signature.keywords(keywords)
+        specs = self.signature.specs(shapes, dtypes, values, self._infer)
+        key = (chip_of(chip).name, tuple(specs.items()), tuple((name, type(value), value) for name, value in values.items()))
+        found = self._cache.get(key)
+        if found is None:
+            ir = self._trace(specs, chip_of(chip), values, symbolic=False)
+            found = elaborate(ir, {name: spec.shape for name, spec in specs.items()}, chip_of(chip))
+            while len(self._cache) >= CACHED:
+                del self._cache[next(iter(self._cache))]
+            self._cache[key] = found
+        return found
+
+    def program(self, shapes: Shapes, dtypes: Dtypes = None, chip: Chip | str = DEFAULT_CHIP, **keywords: object) -> Program:
+        """The program for concrete shapes; arguments and errors as of `elaborate`. The same program comes back each time."""
+        return self.elaborate(shapes, dtypes, chip, **keywords).program
+
+    def listing(self, shapes: Shapes, dtypes: Dtypes = None, chip: Chip | str = DEFAULT_CHIP, **keywords: object) -> str:
+        """The program as text; arguments and errors as of `elaborate`."""
+        return self.program(shapes, dtypes, chip, **keywords).listing()
+
+    def timeline(
+        self, shapes: Shapes, dtypes: Dtypes = None, chip: Chip | str = DEFAULT_CHIP, *, mode: Mode = "peer", **keywords: object
+    ) -> Timeline:
+        """When each command runs, with the line that it comes from; arguments and errors as of `elaborate` and `Program.timeline`."""
+        return self.program(shapes, dtypes, chip, **keywords).timeline(mode=mode)
+
+    def ir(
+        self,
+        shapes: Shapes | None = None,
+        dtypes: Dtypes = None,
+        chip: Chip | str = DEFAULT_CHIP,
+        *,
+        rank: Mapping[str, int] | int = 4,
+        **keywords: object,
+    ) -> KernelIr:
+        """The intermediate representation.
+
+        Without shapes the dimensions of the tensors stay variables, and what comes back fits any shape (`tpukernel.lang.elaborate`); a
+        kernel that uses Python's own control flow on a dimension cannot be traced so, and says where.
+
+        Args:
+            shapes: shapes of the inputs (and outputs) by name, or None.
+            dtypes: data types by name, or one for all.
+            chip: the chip or its name.
+            rank: without shapes: how many dimensions the tensors have, by name or for all.
+            keywords: those of the function.
+
+        Raises:
+            SymbolicValueError: Python asked for the number of a symbolic size.
+            KernelError: the kernel has another mistake.
+        """
+        values = self.signature.keywords(keywords)
+        if shapes is not None:
+            specs = self.signature.specs(shapes, dtypes, values, self._infer)
+            return self._trace(specs, chip_of(chip), values, symbolic=False)
+        ranks = {name: rank if isinstance(rank, int) else rank.get(name, 4) for name in self.signature.tensors}
+        specs = self.signature.specs({name: (1,) * count for name, count in ranks.items()}, dtypes, values, None)
+        return self._trace(specs, chip_of(chip), values, symbolic=True)
+
+    def emit(self, k: Builder, *tensors: Tensor, **keywords: object) -> None:
+        """Use this kernel as a part of another one: what it does is written down there, on the tensors given."""
+        self.function(k, *tensors, **self.signature.keywords(keywords))
+
+    def _trace(self, specs: Mapping[str, TensorSpec], chip: Chip, values: Mapping[str, object], *, symbolic: bool) -> KernelIr:
+        tracer = Tracer(chip)
+        params: list[Param] = []
+        for name, spec in specs.items():
+            dimensions: tuple[Expr, ...] = spec.shape
+            if symbolic:
+                dimensions = tuple(Var(tracer.unique(f"{name}_{axis}")) for axis in range(len(spec.shape)))
+            tracer.unique(name)
+            tracer.shapes[name] = dimensions
+            params.append(Param(name, self.signature.tensors[name], dimensions, spec.dtype))
+        with recorded_by(TraceRecorder(tracer)):
+            self.function(Builder(tracer), *(parameter(param) for param in params), **values)
+        told = tuple((name, repr(value)) for name, value in values.items())
+        return KernelIr(self.signature.name, tuple(params), told, tracer.finish(), symbolic)
+
+
+def _locate(error: CheckError, found: Elaborated) -> None:
+    """Let a mistake that the checks found point at the lines of the kernel."""
+    positions = [position for each in error.instructions if (position := found.position(each)) is not None]
+    if positions:
+        error.where = "\n  and ".join(dict.fromkeys(position.rendered() for position in positions))
+
+
+@overload
+def kernel(function: Callable[..., object], /) -> Kernel: ...
+@overload
+def kernel(*, infer: Infer | None = None) -> Callable[[Callable[..., object]], Kernel]: ...
+def kernel(
+    function: Callable[..., object] | None = None, /, *, infer: Infer | None = None
+) -> Kernel | Callable[[Callable[..., object]], Kernel]:
+    """Decorator: the function is a kernel. `@kernel`, or `@kernel(infer=...)`.
+
+    Raises:
+        SignatureError: the function cannot be one.
+    """
+    if function is not None:
+        return Kernel(function, infer=infer)
+    return lambda function: Kernel(function, infer=infer)
