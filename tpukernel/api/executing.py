@@ -71,9 +71,7 @@ class Execution(Recorder):
 
 
 @contextmanager
-def executing(
-    machine: Machine | Chip | str = "BM1684X", *, engine: ExecutionEngine = "jit", check: bool = True
-) -> Generator[Execution]:
+def executing(machine: Machine | Chip | str = "BM1684X", *, engine: ExecutionEngine = "jit", check: bool = True) -> Generator[Execution]:
     """TPUKernel functions that are called inside are executed.
 
         with executing(Machine("BM1684X")) as run:

@@ -96,9 +96,7 @@ def test_lines(comparison: Comparison, op: GatherLineOp, dtype: Dtype) -> None:
 @pytest.mark.parametrize("index", [LOCAL, SYSTEM])
 @pytest.mark.parametrize(("dst", "src"), ROUTES)
 @pytest.mark.parametrize("make", [dma_gather.gather, dma_scatter.scatter], ids=["gather", "scatter"])
-def test_dma_lines(
-    comparison: Comparison, make: Callable[[Random, str, str, str, Dtype], Case], dst: str, src: str, index: str
-) -> None:
+def test_dma_lines(comparison: Comparison, make: Callable[[Random, str, str, str, Dtype], Case], dst: str, src: str, index: str) -> None:
     rng = Random(f"{make.__name__} {dst} {src} {index}")
     check(comparison, (make(rng, dst, src, index, dtype) for dtype in DMA_DTYPES for _ in range(CASES)))
 

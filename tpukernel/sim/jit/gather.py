@@ -46,9 +46,7 @@ def lower(instruction: Gather, memory: Memory) -> list[Call] | None:
 def _compare_copies(work: Workspace, instruction: Gather, memory: Memory) -> None:
     """Refuse where the copies of `src` that the chip reads are not the same."""
     first, *copies = (
-        place_of(memory, use.value)
-        for use in instruction.operands()
-        if use.name.startswith("src") and isinstance(use.value, LocalTensor)
+        place_of(memory, use.value) for use in instruction.operands() if use.name.startswith("src") and isinstance(use.value, LocalTensor)
     )
     for copy in copies:
         one, other = (None if place is None else lines_of(place) for place in (first, copy))
