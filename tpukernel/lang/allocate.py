@@ -1,8 +1,8 @@
 """Addresses of buffers in local memory.
 
-Every buffer starts in lane 0, where no other buffer lies: operands of one command, and what the two engines work on at one time, in different
-banks if there is room. When there is not, buffers share banks; when that is not enough, buffers that are alive at different times share
-bytes.
+Every buffer starts in lane 0, where no other buffer lies: operands of one command, and what the two engines work on at one time, in
+different banks if there is room. When there is not, buffers share banks; when that is not enough, buffers that are alive at different
+times share bytes.
 """
 
 from __future__ import annotations

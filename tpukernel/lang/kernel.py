@@ -130,7 +130,8 @@ class Kernel:
             first = np.unravel_index((int(missing.min()) - whole.base) // place.itemsize, place.shape)
             index = ", ".join(str(int(each)) for each in first)
             raise UnwrittenOutputError(
-                f"kernel {self.signature.name} left {missing.size} of {elements} elements of {param.name} unwritten, the first at [{index}]",
+                f"kernel {self.signature.name} left {missing.size} of {elements} elements of {param.name} unwritten, "
+                f"the first at [{index}]",
                 position=self.signature.position,
                 help="store every piece, the last ones too",
             )

@@ -125,7 +125,7 @@ class NeuralOps(FunctionOps):
         pad_value: float | None = None,
         after: After = None,
     ) -> Token:
-        """dst = the largest element of each window; f32, f16, bf16, i8, u8. Padding counts as `pad_value`, by default the smallest number."""
+        """dst = the largest element of each window; f32, f16, bf16, i8, u8. Padding is `pad_value`, by default the smallest number."""
         row = "tpu_bdc_fp_max_pool2d" if src.dtype.is_float else "tpu_bdc_int8_max_pool2d"
         smallest = float("-inf") if src.dtype.is_float else src.dtype.limits[0]
         extra: dict[str, Attribute] = {"pad_val": smallest if pad_value is None else pad_value}
@@ -142,7 +142,7 @@ class NeuralOps(FunctionOps):
         padding: Padding = (0, 0, 0, 0),
         after: After = None,
     ) -> Token:
-        """dst = the sum of element * scale over each window, floats; scale is 1 / taps for an average. Every step is rounded to the type."""
+        """dst = the sum of element * scale over each window, floats, each step rounded; scale is 1 / taps for an average."""
         return self._pool("avg_pool2d", "tpu_bdc_fp_avg_pool2d", dst, src, kernel, stride, padding, {"scale": scale}, after)
 
     def reduce_sum(self, dst: Tile, src: Tile, axes: Axes = "w", *, scale: float = 1.0, after: After = None) -> Token:
