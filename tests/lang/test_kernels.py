@@ -96,7 +96,7 @@ def test_conv3x3(n: int, ic: int, oc: int, dtype: Dtype) -> None:
 def test_in_place(channels: int, width: int) -> None:
     x = numbers((1, channels, 1, width))
     before = x.copy()
-    np.testing.assert_array_equal(in_place_add(x, c=1.0), x + np.float32(1))
+    np.testing.assert_array_equal(in_place_add(x, c=1.0), (wide(x) + 1).astype(np.float32))
     np.testing.assert_array_equal(x, before)
 
 

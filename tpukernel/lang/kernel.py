@@ -29,6 +29,8 @@ from tpukernel.sim.machine import ExecutionEngine, Machine
 __all__ = ["Array", "Kernel", "kernel"]
 
 Array = NDArray[np.generic]
+Result = NDArray[np.number]
+"""An output. (Type checkers take bf16, too, for a number.)"""
 DEFAULT_CHIP: Final = "BM1684X"
 CACHED: Final = 128
 """Elaborations that a kernel keeps."""
@@ -56,7 +58,7 @@ class Kernel:
 
     # ------------------------------------------------------------------ running
 
-    def __call__(self, *arrays: Array, **keywords: object) -> Array:
+    def __call__(self, *arrays: Array, **keywords: object) -> Result:
         """Run the kernel on a simulated BM1684X.
 
         Args:
@@ -72,7 +74,7 @@ class Kernel:
             CheckError: its program has: a race, a read of something that nobody wrote, ...
         """
         found = tuple(self._run(arrays, chip_of(DEFAULT_CHIP), "interpreter", True, keywords).values())
-        return found[0] if len(found) == 1 else cast("Array", found)
+        return found[0] if len(found) == 1 else cast("Result", found)
 
     def run(
         self,
@@ -81,13 +83,13 @@ class Kernel:
         engine: ExecutionEngine = "interpreter",
         check: bool = True,
         **keywords: object,
-    ) -> dict[str, Array]:
+    ) -> dict[str, Result]:
         """The outputs by name. `engine` and `check` are those of `Machine.run`; raises as a call does."""
         return self._run(arrays, chip_of(chip), engine, check, keywords)
 
     def _run(
         self, arrays: tuple[Array, ...], chip: Chip, engine: ExecutionEngine, check: bool, keywords: Mapping[str, object]
-    ) -> dict[str, Array]:
+    ) -> dict[str, Result]:
         names = self.signature.inputs
         if len(arrays) != len(names):
             raise CallError(
@@ -99,7 +101,7 @@ class Kernel:
         found = self.elaborate(shapes, dtypes, chip, **keywords)
         return self._execute(found, given, engine, check)
 
-    def _execute(self, found: Elaborated, given: Mapping[str, Array], engine: ExecutionEngine, check: bool) -> dict[str, Array]:
+    def _execute(self, found: Elaborated, given: Mapping[str, Array], engine: ExecutionEngine, check: bool) -> dict[str, Result]:
         chip = found.program.chip
         base = chip.regions["ddr"].base
         machine = Machine(chip)
@@ -110,7 +112,7 @@ class Kernel:
         except CheckError as error:
             _locate(error, found)
             raise
-        outputs: dict[str, Array] = {}
+        outputs: dict[str, Result] = {}
         for param in found.kernel.params:
             if param.direction != "in":
                 place = found.systems[param.name]

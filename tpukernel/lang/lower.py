@@ -232,9 +232,10 @@ def _verify(command: Command, tensors: Mapping[str, Placed], instructions: Seque
         if "coeff" in name or (matrix and isinstance(tensor, SystemTensor)):
             continue
         found = [use.value for use in uses if isinstance(use.value, type(tensor)) and use.value.address == tensor.address]
-        same = next((value for value in found if value.dtype == tensor.dtype), None)
-        if same is None:
+        alike = [value for value in found if value.dtype == tensor.dtype]
+        if not alike:
             continue
+        same = next((value for value in alike if value.shape == tensor.shape), alike[0])
         if same.shape != tensor.shape:
             if _moves(command) or same.strides is None or 0 not in same.strides:
                 raise _shapes_differ(command, name, tensor, same.shape)
