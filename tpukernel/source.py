@@ -104,15 +104,15 @@ def _inside(frame: FrameType, packages: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=512)
 def _stores(code: CodeType) -> Mapping[int, str]:
-    """By the offset of an instruction: the variable into which the next one puts its result."""
+    """By the offset of an instruction, or of its inline caches: the variable into which the next one puts its result."""
     found: dict[int, str] = {}
-    before: dis.Instruction | None = None
+    begin = 0
     for instruction in dis.get_instructions(code):
-        if before is not None and instruction.opname in ("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF"):
-            found[before.offset] = str(instruction.argval)
-        elif before is not None and instruction.opname.startswith("STORE_FAST_"):  # 3.13 joins two instructions
-            found[before.offset] = str(instruction.argval[0])
-        before = instruction
+        if instruction.opname in ("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF"):
+            found |= dict.fromkeys(range(begin, instruction.offset), str(instruction.argval))
+        elif instruction.opname.startswith("STORE_FAST_"):  # 3.13 joins two instructions
+            found |= dict.fromkeys(range(begin, instruction.offset), str(instruction.argval[0]))
+        begin = instruction.offset
     return found
 
 

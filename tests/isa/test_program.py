@@ -189,3 +189,21 @@ def test_group_limit_is_checked() -> None:
     for limit in (1, BM1684X.max_command_id + 1):
         with pytest.raises(ValueError, match="group_limit"):
             Program(BM1684X, group_limit=limit)
+
+
+def test_commands_wait_for_those_that_are_named() -> None:
+    program = Program(BM1684X, group_limit=4)
+    first, second = program.append(LOAD, after=[]), program.append(LOAD, after=[])
+    assert program.append(DOUBLE, after=[first]).depends == 1
+    third = program.append(DOUBLE, after=[second, first])
+    assert third.depends == 2
+    assert program.append(DOUBLE, after=[third]).depends == 0  # of its own engine
+    assert program.append(DOUBLE, after=[second]).id == 1  # a new group, in which everything before is finished
+    assert program.groups[1].tiu[0].depends == 0
+
+
+def test_a_place_goes_with_an_instruction() -> None:
+    program = Program(BM1684X)
+    appended = program.append(LOAD.located("kernel.py:3:5"))
+    assert appended.source == "kernel.py:3:5" and appended.where == "kernel.py:3:5" and LOAD.source is None
+    assert appended == program.append(LOAD).numbered(1, 0)

@@ -14,6 +14,7 @@ from math import ceil
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.layout import lane_bytes_needed, matrix_tensor
 from tpukernel.chips.tensors import LocalTensor
+from tpukernel.errors import TpuError
 from tpukernel.lang.errors import LocalMemoryError
 from tpukernel.lang.unroll import Buffer, Command
 
@@ -146,7 +147,12 @@ def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _grow(slot: Slot, buffer: Buffer, chip: Chip) -> None:
-    needed = -(-lane_bytes_needed(chip, buffer_tensor(buffer, 0)) // chip.eu_bytes) * chip.eu_bytes
+    try:
+        bytes_needed = lane_bytes_needed(chip, buffer_tensor(buffer, 0))
+    except TpuError as error:  # sizes or a layout that no tensor has
+        error.where = None if buffer.local.position is None else buffer.local.position.rendered()
+        raise
+    needed = -(-bytes_needed // chip.eu_bytes) * chip.eu_bytes
     if needed > slot.bytes:
         slot.bytes, slot.buffer = needed, buffer
 

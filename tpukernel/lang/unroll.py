@@ -227,7 +227,8 @@ class _Unroller:
             case Assert(condition, message, position):
                 if not holds(condition, self._values):
                     where = None if position is None else position.rendered() + told_indices(self._indices)
-                    raise AssertionFailedError(f"{show(condition)} does not hold: {message}", position=position, where=where)
+                    stated = "what the kernel states" if isinstance(condition, bool) else show(condition)
+                    raise AssertionFailedError(f"{stated} does not hold: {message}", position=position, where=where)
             case Print(values):
                 print(*(value if isinstance(value, str) else evaluate(value, self._values) for value in values))
 
