@@ -61,8 +61,10 @@ class Comparison:
             given = values.get(use.name)
             memory.store(use.value, hard_values(rng, use.value.shape, use.value.dtype) if given is None else given)
         before = [part.copy() for part in parts]
+        memory.registers[:] = 0
         failed = self._outcome(lambda: execute(instruction, memory))
-        expected = [part.copy() for part in parts]
+        expected, registers = [part.copy() for part in parts], memory.registers.copy()
+        memory.registers[:] = 0
         for part, content in zip(parts, before, strict=True):
             part[:] = content
         program = Program(CHIP)
@@ -71,6 +73,8 @@ class Comparison:
         failed_natively = self._outcome(lambda: NativeExecution(program, memory).run(0, 1))
         if failed != failed_natively:
             return f"{failed} on the interpreter, {failed_natively} natively: {instruction!r}"
+        if not np.array_equal(memory.registers, registers):
+            return f"registers are {registers} after the interpreter, {memory.registers} natively: {instruction!r}"
         count = sum(int((part != content).sum()) for part, content in zip(parts, expected, strict=True))
         return f"{count} bytes differ: {instruction!r}" if count else ""
 

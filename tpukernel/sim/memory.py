@@ -55,8 +55,11 @@ class Memory:
         spaces: the bytes of each memory as the computer has them; local memory has `lane_stride` bytes a lane.
         lane_stride: bytes from one lane to the next in the computer.
         written: which bytes hold something, as far as it is known.
-        filter_num: a register of the GDMA: how many elements the last DMA_masked_select or DMA_nonzero found.
+        registers: the registers that commands write, one number each.
     """
+
+    FILTER_NUM = 0
+    """Register of the GDMA: how many elements the last DMA_masked_select or DMA_nonzero found."""
 
     def __init__(self, chip: Chip, ddr_bytes: int = DEFAULT_DDR_BYTES) -> None:
         self.chip = chip
@@ -69,7 +72,16 @@ class Memory:
 
             self.spaces["static"][:] = static_memory(chip)
         self.written = Written(self.sizes)
-        self.filter_num = 0
+        self.registers: NDArray[np.int64] = np.zeros(1, np.int64)
+
+    @property
+    def filter_num(self) -> int:
+        """How many elements the last DMA_masked_select or DMA_nonzero found."""
+        return int(self.registers[self.FILTER_NUM])
+
+    @filter_num.setter
+    def filter_num(self, number: int) -> None:
+        self.registers[self.FILTER_NUM] = number
 
     # ------------------------------------------------------------------ bytes
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from functools import cache
 
-from tpukernel.sim.jit.ir import I16, I64, Value, integer
-from tpukernel.sim.jit.kernel import Call
+from tpukernel.chips.placement import Axis, Placement
+from tpukernel.sim.jit.access import Place
+from tpukernel.sim.jit.ir import I64, Value, integer
+from tpukernel.sim.jit.kernel import REGISTERS, Call
 from tpukernel.sim.jit.line_kernel import Line, LineOperation, line_calls
 from tpukernel.sim.jit.lookup import Lines
+from tpukernel.sim.memory import Memory
 
-__all__ = ["position_calls", "select_calls"]
+__all__ = ["filter_num", "position_calls", "select_calls"]
 
 
 def select_calls(dst: Lines, src: Lines, mask: Lines, count: Lines | None) -> list[Call] | None:
@@ -22,29 +25,41 @@ def select_calls(dst: Lines, src: Lines, mask: Lines, count: Lines | None) -> li
 
     Args:
         dst, src, mask: runs of elements for each (n, c); none touches `dst`.
-        count: where the number of chosen elements of each (n, c) goes, in 16 bits.
+        count: where the number of chosen elements of each (n, c) goes.
     """
     places = [dst.place, src.place, mask.place, *([] if count is None else [count.place])]
-    operation = _compacting(src.width, 8 * mask.width, count is not None)
+    operation = _compacting(src.width, 8 * mask.width, 0 if count is None else count.width)
     return line_calls(operation, places, [mask.count, 0], 10 + 0.8 * mask.count)
 
 
-def position_calls(dst: Lines, values: Lines, base: int) -> list[Call] | None:
-    """Calls that write `base` (32 bits) plus the position of each value that is not zero, without gaps: the lowest bits of each."""
-    operation = _compacting(None, 8 * values.width, False, dst.width)
-    return line_calls(operation, [dst.place, values.place], [values.count, base], 10 + 0.8 * values.count)
+def position_calls(dst: Lines, values: Lines, base: int, count: Lines) -> list[Call] | None:
+    """Calls that write `base` (32 bits) plus the position of each value that is not zero, without gaps: the lowest bits of each.
+
+    `count` is where their number goes.
+    """
+    operation = _compacting(None, 8 * values.width, count.width, dst.width)
+    return line_calls(operation, [dst.place, values.place, count.place], [values.count, base], 10 + 0.8 * values.count)
+
+
+def filter_num() -> Lines:
+    """The register that tells how many elements were found."""
+    one = Axis(1, 0)
+    return Lines(Place(REGISTERS, Placement(8 * Memory.FILTER_NUM, 8, (one, one))), 1, 8, 8)
 
 
 @cache
-def _compacting(moved: int | None, mask_bits: int, counts: bool, position_bytes: int = 0) -> LineOperation:
-    """`moved`: bytes of the elements that are taken together; None: their positions are, in `position_bytes`."""
+def _compacting(moved: int | None, mask_bits: int, count_bytes: int, position_bytes: int = 0) -> LineOperation:
+    """`moved`: bytes of the elements that are taken together; None: their positions are, in `position_bytes`.
+
+    `count_bytes`: of the number of chosen elements; 0 where nobody wants it.
+    """
     size = moved or position_bytes
     element = integer(8 * size)
 
     def body(line: Line) -> None:
         function, (length, base) = line.function, line.words
         dst, *sources = line.pointers
-        result = sources.pop() if counts else None
+        result = sources.pop() if count_bytes else None
         mask = sources.pop()
         total = _chosen(line, mask, mask_bits, length)
         with function.loop(0, length, carried=[function.i64(0)]) as loop:
@@ -54,10 +69,11 @@ def _compacting(moved: int | None, mask_bits: int, counts: bool, position_bytes:
             to.store(position or sources[0].offset(loop.index * size).load(element))
             loop.next = [place + _is_chosen(mask.offset(loop.index * (mask_bits // 8)).load(integer(mask_bits)))]
         if result is not None:
-            result.store(total.trunc(I16))
+            result.store(total if count_bytes == 8 else total.trunc(integer(8 * count_bytes)))
 
     what = f"positions.{position_bytes}" if moved is None else f"select.{moved}"
-    return LineOperation(f"compact.{what}.{mask_bits}.{counts}", operands=2 + (moved is not None) + counts, words=2, body=body)
+    operands = 2 + (moved is not None) + (count_bytes > 0)
+    return LineOperation(f"compact.{what}.{mask_bits}.{count_bytes}", operands=operands, words=2, body=body)
 
 
 def _is_chosen(value: Value) -> Value:

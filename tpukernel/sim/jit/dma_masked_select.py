@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tpukernel.isa.dma_masked_select import DmaMaskedSelect
 from tpukernel.sim.jit.access import places_of
-from tpukernel.sim.jit.compact import select_calls
+from tpukernel.sim.jit.compact import filter_num, select_calls
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.lookup import stretch_of
 from tpukernel.sim.jit.workspace import Workspace
@@ -21,5 +21,5 @@ def lower(instruction: DmaMaskedSelect, memory: Memory) -> list[Call] | None:
     work = Workspace()
     dst = stretch_of(work, places[0])
     src, mask = (stretch_of(work, work.apart(place, places[0])) for place in places[1:])
-    work.add(select_calls(dst, src, mask, None))
+    work.add(select_calls(dst, src, mask, filter_num()))
     return work.finished()

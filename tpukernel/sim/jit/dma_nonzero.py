@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tpukernel.isa.dma_nonzero import DmaNonzero
 from tpukernel.sim.jit.access import places_of
-from tpukernel.sim.jit.compact import position_calls
+from tpukernel.sim.jit.compact import filter_num, position_calls
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.lookup import stretch_of
 from tpukernel.sim.jit.workspace import Workspace
@@ -20,5 +20,5 @@ def lower(instruction: DmaNonzero, memory: Memory) -> list[Call] | None:
         return None
     work = Workspace()
     dst, src = stretch_of(work, places[0]), stretch_of(work, work.apart(places[1], places[0]))
-    work.add(position_calls(dst, src, instruction.base_index))
+    work.add(position_calls(dst, src, instruction.base_index, filter_num()))
     return work.finished()

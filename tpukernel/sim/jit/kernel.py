@@ -13,10 +13,13 @@ from typing import Protocol
 
 from tpukernel.sim.jit.llvm import Target
 
-__all__ = ["ARGUMENTS", "SCRATCH", "Call", "Kernel"]
+__all__ = ["ARGUMENTS", "REGISTERS", "SCRATCH", "Call", "Kernel"]
 
 ARGUMENTS = "record"
 """The space of pointers into a call's own record: constants are operands that lie there."""
+
+REGISTERS = "registers"
+"""The space of the chip's registers (`Memory.registers`)."""
 
 SCRATCH = "scratch"
 """The space of work memory that is free again behind the command."""

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tpukernel.errors import TpuError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
-from tpukernel.sim.jit.kernel import ARGUMENTS, SCRATCH, Call, Kernel
+from tpukernel.sim.jit.kernel import ARGUMENTS, REGISTERS, SCRATCH, Call, Kernel
 from tpukernel.sim.jit.llvm import load_kernel
 from tpukernel.sim.jit.stream import CONTROL_WORDS, NO_BARRIER, ROW, SMALL, WITH_DENORMALS
 from tpukernel.sim.memory import Memory
@@ -94,7 +94,7 @@ class Plan:
         records, table = self._records.copy(), self._table.copy()
         scratch = np.empty(self._scratch + 64, np.uint8)
         bases = {name: space.ctypes.data for name, space in memory.spaces.items()}
-        bases |= {SCRATCH: (scratch.ctypes.data + 63) // 64 * 64, ARGUMENTS: records.ctypes.data}
+        bases |= {SCRATCH: (scratch.ctypes.data + 63) // 64 * 64, ARGUMENTS: records.ctypes.data, REGISTERS: memory.registers.ctypes.data}
         for space, words in self._pointers.items():
             records[words] += bases[space]
         table[:, 1] = records.ctypes.data + 8 * self._record_starts
