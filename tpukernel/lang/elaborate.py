@@ -14,7 +14,7 @@ from tpukernel.isa.program import Program
 from tpukernel.lang.allocate import Allocation, allocate
 from tpukernel.lang.hazards import Hazards, SystemRange
 from tpukernel.lang.ir import KernelIr
-from tpukernel.lang.lower import lower
+from tpukernel.lang.lower import Lowering
 from tpukernel.lang.unroll import Command, unroll
 from tpukernel.lang.verify import verify
 from tpukernel.source import Position
@@ -78,8 +78,9 @@ def elaborate(
     allocation = allocate(commands, chip)
     builder = _ProgramBuilder(chip, list(systems.values()), group_limit)
     bases = {name: each.address for name, each in systems.items()}
+    lowering = Lowering(allocation.addresses, bases, chip)
     for command in commands:
-        builder.add(command, lower(command, allocation.addresses, bases, chip))
+        builder.add(command, lowering.instructions(command))
     return Elaborated(kernel, builder.program.end(), systems, allocation, builder.positions)
 
 
@@ -109,14 +110,15 @@ class _ProgramBuilder:
         asked = [self._last[each] for each in command.waits if each in self._last]
         for instruction in instructions:
             groups = len(self.program.groups)
-            derived = self._hazards.awaited(instruction, command.section)
+            touches = self._hazards.touches(instruction)
+            derived = self._hazards.awaited(instruction, touches, command.section)
             awaited = [*asked, *([derived] if derived is not None else [])]
             place = command.position
             placed = instruction if place is None else instruction.located(str(place))
             appended = self.program.append(placed, after=awaited)
             if len(self.program.groups) > groups:
                 self._hazards.forget()
-            self._hazards.issue(appended, command.section, awaited)
+            self._hazards.issue(appended, touches, command.section, awaited)
             self._last[command] = appended
             if place is not None:
                 self.positions[len(self.program.groups) - 1, appended.engine, appended.id] = place

@@ -76,10 +76,14 @@ class _Touch:
         return all(first <= end and start <= last for (first, last), (start, end) in zip(self.box, other.box, strict=True))
 
 
+Touches = tuple[_Touch, ...]
+"""What the operands of one instruction touch."""
+
+
 @dataclass
 class _Issued:
     instruction: Instruction
-    touches: tuple[_Touch, ...]
+    touches: Touches
     section: int
 
 
@@ -97,13 +101,21 @@ class Hazards:
     _issued: dict[Engine, list[_Issued]] = field(default_factory=lambda: {"tiu": [], "gdma": []})
     _awaited: dict[Engine, int] = field(default_factory=lambda: {"tiu": 0, "gdma": 0})
     """By engine: how many commands of the other one are known to be finished."""
+    _known: dict[int, tuple[Instruction, Touches]] = field(default_factory=dict[int, "tuple[Instruction, Touches]"])
+    """By the `id` of an instruction, which is kept so that no other one can get it: what it touches."""
 
-    def awaited(self, instruction: Instruction, section: int) -> Instruction | None:
+    def touches(self, instruction: Instruction) -> Touches:
+        """What the operands of an instruction touch; remembered, as instructions come again."""
+        known = self._known.get(id(instruction))
+        if known is None:
+            known = self._known[id(instruction)] = (instruction, tuple(self._touches(instruction)))
+        return known[1]
+
+    def awaited(self, instruction: Instruction, touches: Touches, section: int) -> Instruction | None:
         """The last command of the other engine that must be finished before this one, unless it is known to be.
 
         Two commands of one parallel section (a number above 0) do not wait for each other.
         """
-        touches = tuple(self._touches(instruction))
         others = self._issued["gdma" if instruction.engine == "tiu" else "tiu"]
         for place in range(len(others) - 1, self._awaited[instruction.engine] - 1, -1):
             other = others[place]
@@ -113,14 +125,14 @@ class Hazards:
                 return other.instruction
         return None
 
-    def issue(self, instruction: Instruction, section: int, awaited: Sequence[Instruction]) -> None:
+    def issue(self, instruction: Instruction, touches: Touches, section: int, awaited: Sequence[Instruction]) -> None:
         """Take down a command that was appended to the program, and those it waits for."""
         others = self._issued["gdma" if instruction.engine == "tiu" else "tiu"]
         for place in range(len(others) - 1, self._awaited[instruction.engine] - 1, -1):
             if any(others[place].instruction is each for each in awaited):
                 self._awaited[instruction.engine] = place + 1
                 break
-        self._issued[instruction.engine].append(_Issued(instruction, tuple(self._touches(instruction)), section))
+        self._issued[instruction.engine].append(_Issued(instruction, touches, section))
 
     def forget(self) -> None:
         """A new command group begins: everything before is finished."""

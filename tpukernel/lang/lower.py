@@ -19,28 +19,63 @@ from tpukernel.lang.ir import Op
 from tpukernel.lang.operations import operand_name, row_of
 from tpukernel.lang.unroll import Box, Buffer, Command, Value
 
-__all__ = ["Placed", "lower"]
+__all__ = ["Lowering", "Placed", "lower"]
 
 Placed = LocalTensor | SystemTensor
 
 
-def lower(command: Command, addresses: Mapping[tuple[str, int], int], systems: Mapping[str, int], chip: Chip) -> Sequence[Instruction]:
+class Lowering:
+    """Makes instructions of commands. Steps of a pipeline repeat what the tensor unit does, so each such command is made once.
+
+    Args:
+        addresses: local addresses of the buffers.
+        systems: system addresses of the parameters.
+        chip: the chip.
+    """
+
+    def __init__(self, addresses: Mapping[tuple[str, int], int], systems: Mapping[str, int], chip: Chip) -> None:
+        self._addresses, self._systems, self._chip = addresses, systems, chip
+        self._made: dict[object, Sequence[Instruction]] = {}
+
+    def instructions(self, command: Command) -> Sequence[Instruction]:
+        """The instructions of a command, checked.
+
+        Raises:
+            TpuError: as `lower`.
+        """
+        if not isinstance(command.op, Op):
+            return command.op.instructions
+        tensors = _tensors(command, self._addresses, self._systems, self._chip)
+        numbers = tuple((name, repr(value)) for name, value in command.operands.items() if name not in tensors)
+        attributes = tuple((name, repr(value)) for name, value in command.attributes.items())
+        key = (command.op.row, tuple(tensors.items()), numbers, attributes)
+        if key not in self._made:
+            self._made[key] = lower(command, tensors, self._chip)
+        return self._made[key]
+
+
+def _tensors(command: Command, addresses: Mapping[tuple[str, int], int], systems: Mapping[str, int], chip: Chip) -> Mapping[str, Placed]:
+    try:
+        return {name: _tensor(box, addresses, systems, chip) for name, box in command.boxes()}
+    except TpuError as error:
+        error.where = command.where()
+        raise
+
+
+def lower(command: Command, tensors: Mapping[str, Placed], chip: Chip) -> Sequence[Instruction]:
     """The instructions of a command, checked.
 
     Args:
-        command: the command.
-        addresses: local addresses of the buffers.
-        systems: system addresses of the parameters.
+        command: the command, no raw one.
+        tensors: its operands in memory.
         chip: the chip.
 
     Raises:
         ShapeMismatchError, LayoutMismatchError: the operands do not fit together.
         TpuError: the chip forbids it; the message names the user's line.
     """
-    if not isinstance(command.op, Op):
-        return command.op.instructions
+    assert isinstance(command.op, Op)  # noqa: S101
     try:
-        tensors = {name: _tensor(box, addresses, systems, chip) for name, box in command.boxes()}
         if _is_weight_load(tensors):
             found = list(_weight_load(tensors, chip, command))
         else:
