@@ -115,8 +115,10 @@ def _machine(target: Target) -> binding.TargetMachine:
     if target.arch != host_target().arch:
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
+    # The linker puts code and constants wherever memory is free. In a process with gigabytes of simulated memory these can be farther apart
+    # than the 32 bits of the smaller code models (LLVM then aborts the process).
     return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=1, reloc="pic", codemodel="small"
+        cpu=target.cpu, features=target.features, opt=1, reloc="static", codemodel="large"
     )
 
 
