@@ -14,7 +14,7 @@ from tests.lang.kernels import abs_add, axpy, matmul, scale_bias_relu, softmax
 from tpukernel import BM1684X, f16, f32
 from tpukernel.isa import Program
 from tpukernel.lang import elaborate
-from tpukernel.lang.errors import LocalMemoryError
+from tpukernel.lang.errors import LocalMemoryError, SymbolicValueError
 from tpukernel.sim.checks import CheckError
 from tpukernel.sim.checks.errors import RaceError
 
@@ -191,3 +191,43 @@ def test_official_functions_mix_in() -> None:
 
     x = np.linspace(-1, 1, 24, dtype=np.float32).reshape(1, 3, 2, 4)
     np.testing.assert_array_equal(kernel(x), np.abs(x))
+
+
+@given(st.integers(1, 7), st.integers(1, 50), st.integers(1, 3), st.integers(1, 3))
+@settings(deadline=None)
+def test_pipelines_inside_of_pipelines(n: int, w: int, outer: int, inner: int) -> None:
+    """Sums over pieces of w, which are loaded in a pipeline of their own, for each n."""
+
+    def one_row_for_each(x: tpu.TensorSpec) -> tpu.TensorSpec:
+        return tpu.TensorSpec((x.shape[0], 5, 1, 8))
+
+    @tpu.kernel(infer=one_row_for_each)
+    def kernel(k: tpu.Builder, x: tpu.In, out: tpu.Out) -> None:
+        for n0 in k.pipeline(x.shape[0], buffers=outer):
+            total = k.local((1, 5, 1, 8), x.dtype)
+            k.tiu.fill(total, 0)
+            for w0 in k.pipeline(0, x.shape[3], 8, buffers=inner):
+                ws = tpu.minimum(8, x.shape[3] - w0)
+                a = k.local((1, 5, 1, ws), x.dtype)
+                k.dma.load(a, x[n0 : n0 + 1, :, :, w0 : w0 + ws])
+                k.tiu.add(total[:, :, :, :ws], total[:, :, :, :ws], a)
+            k.dma.store(out[n0 : n0 + 1], total)
+
+    x = np.random.default_rng(0).integers(-9, 9, (n, 5, 1, w)).astype(np.float32)
+    pieces = np.pad(x, ((0, 0), (0, 0), (0, 0), (0, -w % 8))).reshape(n, 5, 1, -1, 8)
+    np.testing.assert_array_equal(kernel(x), pieces.sum(3))
+
+
+def test_a_trace_without_shapes_names_the_line_that_needs_them() -> None:
+    @tpu.kernel
+    def kernel(k: tpu.Builder, x: tpu.In, out: tpu.Out) -> None:
+        a = k.local((1, 4, 1, 8), x.dtype)
+        for n0 in range(x.shape[0] // 1):  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUnknownVariableType]
+            k.dma.load(a, x[n0 : n0 + 1])  # pyright: ignore[reportUnknownArgumentType]
+            k.dma.store(out[n0 : n0 + 1], a)  # pyright: ignore[reportUnknownArgumentType]
+
+    x = np.ones((2, 4, 1, 8), np.float32)
+    np.testing.assert_array_equal(kernel(x), x)
+    with pytest.raises(SymbolicValueError, match="x_0 is not known") as caught:
+        kernel.ir()
+    assert "range(x.shape[0] // 1)" in str(caught.value)
