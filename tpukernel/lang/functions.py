@@ -109,7 +109,7 @@ class FunctionOps(Operations):
         return self._function("softplus", dst, src, after, beta=beta)
 
     def softsign(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
-        """dst = src / (1 + |src|)."""
+        """dst = src / (1 + `abs(src)`)."""
         return self._function("softsign", dst, src, after)
 
     def gelu(self, dst: Tile, src: Tile, *, after: After = None) -> Token:

@@ -101,7 +101,7 @@ class TiuOps(NeuralOps):
         return self._arithmetic("div", dst, a, b, 0, Rounding.HALF_AWAY, True, after)
 
     def diff_abs(self, dst: Tile, a: Source, b: Source, *, after: After = None) -> Token:
-        """dst = |a - b|, floats."""
+        """dst = `abs(a - b)`, floats."""
         return self._arithmetic("diff_abs", dst, a, b, 0, Rounding.HALF_AWAY, True, after)
 
     def max(self, dst: Tile, a: Source, b: Source, *, after: After = None) -> Token:
@@ -183,7 +183,7 @@ class TiuOps(NeuralOps):
     # ------------------------------------------------------------------ one operand
 
     def abs(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
-        """dst = |src|; the smallest signed integer stays as it is."""
+        """dst = `abs(src)`; the smallest signed integer stays as it is."""
         return self._unary("abs", "tpu_bdc_abs", dst, src, after)
 
     def neg(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
