@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from threading import Timer
@@ -130,8 +131,16 @@ def test_a_forked_process_has_helpers_of_its_own() -> None:
 # ---------------------------------------------------------------------------- Ctrl-C
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also in a process that was started in the background (where SIGINT is ignored)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
-def test_an_interrupt_ends_a_long_run(threads: int) -> None:
+def test_an_interrupt_ends_a_long_run(threads: int, interruptible: None) -> None:
     machine = Machine(BM1684X, threads, ddr_bytes=1 << 24)
     program = long_program()
     plan_of(program, machine.memory)
