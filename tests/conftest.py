@@ -27,5 +27,14 @@ for _name, _examples in EXAMPLES.items():
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("TPUKERNEL_THREADS", "1")  # the cores are taken by the other workers
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """All tests run on all cores; chosen files and tests run in one process, where a debugger works and nothing has to start."""
+    return (os.cpu_count() or 1) if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     skip_vendor_tests(items)

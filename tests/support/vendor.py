@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import pytest
 
@@ -15,3 +16,10 @@ def skip_vendor_tests(items: Iterable[pytest.Item]) -> None:
     if marked and (reason := oracle_available()):
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def each(name: str, values: Sequence[object], *, reason: str, ids: Callable[[Any], str] = str) -> pytest.MarkDecorator:
+    """One test for each of `values`, or one skipped test that says the reason when there are none: a fresh machine has no recorded models."""
+    if not values:
+        return pytest.mark.parametrize(name, [pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))])
+    return pytest.mark.parametrize(name, values, ids=ids)

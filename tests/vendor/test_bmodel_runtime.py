@@ -18,8 +18,10 @@ from bmlang.bmodel.combine import Source, combine, extract
 from tests.support.bmodels import CONV, MATMUL, TOPK
 from tests.support.model_tool import corpus, corpus_folder
 from tests.support.oracle import oracle_script
+from tests.support.vendor import each
 
-pytestmark = [pytest.mark.vendor, pytest.mark.skipif(not corpus(), reason="the recorded models are not there")]
+NONE = "the recorded models are not there"
+pytestmark = [pytest.mark.vendor, pytest.mark.skipif(not corpus(), reason=NONE)]
 
 SLOW = ("bm1684x_f32_nms_dynamic",)
 """Takes the official emulator a quarter of a minute."""
@@ -74,12 +76,12 @@ def check(bmodel: BModel, recording: Recording, folder: Path) -> None:
             assert found[name].dtype == arrays[name].dtype and found[name].tobytes() == arrays[name].tobytes(), name
 
 
-@pytest.mark.parametrize("recording", [marked(recording) for recording in recordings()])
+@each("recording", [marked(recording) for recording in recordings()], reason=NONE)
 def test_a_file_that_was_written_again_runs_as_before(recording: Recording, tmp_path: Path) -> None:
     check(load(recording.model), recording, tmp_path)
 
 
-@pytest.mark.parametrize("recording", [one for one in recordings() if "_static_io" in one.model.stem], ids=str)
+@each("recording", [one for one in recordings() if "_static_io" in one.model.stem], reason=NONE)
 def test_extracted_files_keep_their_address_mode(recording: Recording, tmp_path: Path) -> None:
     """With the official tool the first gives wrong numbers, the second crashes."""
     ((_, _, single),) = extract(load(recording.model))

@@ -25,10 +25,11 @@ from tests.bmodel.strategies import models
 from tests.support.bmodels import ADD, ADD_DYNAMIC, ADD_STAGES, CONV, HANDMADE, MATMUL, RELOC, TOPK, TOPK_BM1684, fixture
 from tests.support.model_tool import corpus, corpus_folder, model_tool, said, tool_available
 from tests.support.oracle import oracle_folder
+from tests.support.vendor import each
 
 REASON = tool_available()
 pytestmark = [pytest.mark.vendor, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
-recorded_model = pytest.mark.parametrize("path", corpus(), ids=lambda path: path.stem)
+recorded_model = each("path", corpus(), reason=f"there are no recorded models in {corpus_folder()}", ids=lambda path: path.stem)
 
 
 def test_the_corpus_is_there() -> None:

@@ -21,9 +21,11 @@ from tests.support.cpu_models import host_model, topk_parameters
 from tests.support.model_runs import runs_of
 from tests.support.model_tool import corpus
 from tests.support.oracle import oracle_script
+from tests.support.vendor import each
 from tests.vendor.test_bmodel_runtime import Recording, recordings
 from tpukernel.sim.memory import Array
 
+NONE = "the recorded models are not there"
 pytestmark = pytest.mark.vendor
 
 RECORDED = [*recordings()]
@@ -69,7 +71,7 @@ def test_the_models_are_there() -> None:
     assert (len(RECORDED), len(larger())) == (39, 12)
 
 
-@pytest.mark.parametrize("recording", RECORDED, ids=str)
+@each("recording", RECORDED, reason=NONE)
 def test_recorded_models(recording: Recording) -> None:
     """Static BM1684X nets give the recorded outputs, and pass the checks; the others are refused."""
     runtime, inputs = Runtime(recording.model, check=True), arrays_of(recording.inputs)
@@ -101,7 +103,7 @@ def test_all_static_models_in_one_file() -> None:
             same(runtime[name].run(arrays_of(recording.inputs)), arrays_of(recording.outputs))
 
 
-@pytest.mark.parametrize("model", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in larger()])
+@each("model", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in larger()], reason=NONE)
 def test_larger_models(model: Path, tmp_path: Path) -> None:
     runtime, rng = Runtime(model), np.random.default_rng(5)
     ((name, net),) = runtime.nets.items()
