@@ -77,7 +77,7 @@ def test_names_of_other_types(value: str) -> None:
         [1],
         object(),
     ],
-    ids=repr,
+    ids=lambda value: repr(value).split(" at ")[0],
 )
 def test_other_types(value: type) -> None:
     with pytest.raises(DtypeNameError, match="there is no TPU data type"):
