@@ -24,6 +24,7 @@ from benchmarks._costs import cost_rows
 from benchmarks._results import OFFICIAL, OURS, Row, as_json, lines, short_lines
 from benchmarks._timing import Effort
 from benchmarks._units import Make, unit_cases, unit_row
+from tpukernel.files import save_atomically
 from tpukernel.sim.jit.llvm import host_target
 from tpukernel.sim.jit.threads import processors
 
@@ -108,7 +109,7 @@ def _put_into_readme(*tables: Sequence[str]) -> None:
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, behind = rest.partition(END)
     shown = "\n\n".join("```text\n" + "\n".join(line.rstrip() for line in table) + "\n```" for table in tables)
-    README.write_text(f"{before}{BEGIN}\n\n{shown}\n\n{END}{behind}", encoding="utf-8")
+    save_atomically(README, [f"{before}{BEGIN}\n\n{shown}\n\n{END}{behind}".encode()])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -160,7 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             [line for row in rows if OURS not in row.timings for line in list(lines([row]))[1:]],
         )
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine, "wanted": claims_as_json(results), "rows": as_json(rows)}, indent=1) + "\n")
+        found = {"machine": machine, "wanted": claims_as_json(results), "rows": as_json(rows)}
+        save_atomically(options.json, [json.dumps(found, indent=1).encode(), b"\n"])
 
 
 if __name__ == "__main__":

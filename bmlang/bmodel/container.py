@@ -21,11 +21,11 @@ from pathlib import Path
 
 from bmlang.bmodel.errors import BModelError, HeaderError, MagicError, SizeLimitError
 from bmlang.bmodel.fields import Binary, walk
-from bmlang.bmodel.files import save_atomically
 from bmlang.bmodel.reader import read_model
 from bmlang.bmodel.schema import Model
 from bmlang.bmodel.section import ALIGNMENT, Section, align
 from bmlang.bmodel.writer import write_model
+from tpukernel.files import save_atomically
 
 __all__ = ["HEADER_BYTES", "MAGIC", "MAX_TABLE_BYTES", "BModel", "load"]
 

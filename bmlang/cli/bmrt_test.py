@@ -21,7 +21,6 @@ from typing import BinaryIO
 import numpy as np
 
 from bmlang.bmodel.errors import ReferenceDataError
-from bmlang.bmodel.files import written_atomically
 from bmlang.cli.bmrt_options import Dump, ModelFiles, Options, options_of
 from bmlang.cli.output import printable
 from bmlang.runtime.comparison import compare
@@ -30,6 +29,7 @@ from bmlang.runtime.network import IoTensor, Network
 from bmlang.runtime.recording import Recording
 from bmlang.runtime.runtime import Runtime
 from tpukernel.errors import TpuError
+from tpukernel.files import written_atomically
 from tpukernel.sim.memory import Array
 
 __all__ = ["main"]

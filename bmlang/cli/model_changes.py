@@ -11,10 +11,10 @@ from bmlang.bmodel import coeff as coefficients
 from bmlang.bmodel import combine as combining
 from bmlang.bmodel.combine import Combined, Source
 from bmlang.bmodel.errors import DumpRangeError
-from bmlang.bmodel.files import save_atomically
 from bmlang.bmodel.folders import INPUTS, MODEL, OUTPUTS, combine_folders
 from bmlang.cli.model_views import Options
 from bmlang.cli.output import printable
+from tpukernel.files import save_atomically
 
 __all__ = [
     "combine",

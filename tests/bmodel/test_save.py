@@ -13,9 +13,9 @@ from hypothesis import settings
 
 from bmlang.bmodel import load, new_bmodel, timestamp
 from bmlang.bmodel.errors import FieldRangeError
-from bmlang.bmodel.files import save_atomically
 from tests.conftest import EXAMPLES
 from tests.support.bmodels import ADD, fixture, model_bytes, write_fixture
+from tpukernel.files import save_atomically
 
 KILLS = {EXAMPLES["smoke"]: 5, EXAMPLES["normal"]: 50, EXAMPLES["nightly"]: 500}
 

@@ -13,7 +13,7 @@ from tests.support.golden import golden_cases
 from tpukernel import BM1684X, f32
 from tpukernel.chips.chip import Engine
 from tpukernel.chips.tensors import Constant, LocalTensor
-from tpukernel.cli.disasm import MAX_STREAM_BYTES, StreamFileError, read_stream
+from tpukernel.cli.streams import MAX_STREAM_BYTES, StreamFileError, read_stream
 from tpukernel.isa import Instruction, Program, Sys, SysOp, decode, encode
 
 

@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from tpukernel.cli.disasm import read_stream
+from tpukernel.cli.streams import add_stream_arguments, groups_of
 from tpukernel.cost.result import Mode, Traffic
 from tpukernel.cost.timeline import Timeline
 from tpukernel.cost.trace import join_traces
+from tpukernel.files import save_atomically
 from tpukernel.isa.program import Program
-from tpukernel.isa.sources import CommandStreams, read_streams
+from tpukernel.isa.sources import CommandStreams
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage]
@@ -27,13 +28,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help="show how long command streams take",
         description="Show the cycles of the commands of a file (a BModel), or of raw streams, with totals and advice.",
     )
-    parser.add_argument(
-        "file", type=Path, nargs="?", metavar="FILE", help="file with command streams, whose format a reader is registered for"
-    )
-    parser.add_argument("--group", metavar="TEXT", help="of FILE, only the command groups whose title contains TEXT")
-    parser.add_argument("--tiu", type=Path, metavar="FILE", help="stream of the TIU")
-    parser.add_argument("--gdma", type=Path, metavar="FILE", help="stream of the GDMA")
-    parser.add_argument("--chip", default="BM1684X", help="chip the streams are for (default: %(default)s)")
+    add_stream_arguments(parser)
     parser.add_argument(
         "--mode",
         choices=get_args(Mode),
@@ -42,22 +37,14 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of text")
     parser.add_argument("--trace", type=Path, metavar="OUT.json", help="also write a Chrome trace (Perfetto, chrome://tracing)")
-    parser.set_defaults(run=_run, parser=parser)
+    parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> str:
-    raw = [path for path in (arguments.tiu, arguments.gdma) if path is not None]
-    if bool(raw) == bool(arguments.file):
-        arguments.parser.error("give --tiu FILE, --gdma FILE or both, or a FILE that has both")
-    if arguments.file:
-        groups = [group for group in read_streams(arguments.file) if (arguments.group or "") in group.title]
-    else:
-        tiu, gdma = (b"" if path is None else read_stream(path) for path in (arguments.tiu, arguments.gdma))
-        groups = [CommandStreams("streams", arguments.chip, tiu=tiu, gdma=gdma)]
-    found = [(group.title, _timeline(group, arguments.mode)) for group in groups]
+    found = [(group.title, _timeline(group, arguments.mode)) for group in groups_of(arguments)]
     if arguments.trace:
         traces = [timeline.chrome_trace(title=title, process=number) for number, (title, timeline) in enumerate(found, start=1)]
-        arguments.trace.write_text(json.dumps(join_traces(traces)), encoding="utf-8")
+        save_atomically(arguments.trace, [json.dumps(join_traces(traces)).encode()])
     if arguments.json:
         return json.dumps([{"title": title, **timeline.json()} for title, timeline in found], indent=1)
     return "\n\n".join(f"# {title}\n{timeline.text()}" for title, timeline in found)

@@ -5,29 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tpukernel.chips.chip import Chip, Engine, chip_of
+from tpukernel.chips.chip import Chip, Engine
 from tpukernel.chips.tensors import Constant, LocalTensor, Operand
-from tpukernel.errors import TpuError
+from tpukernel.cli.streams import add_stream_arguments, groups_of
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.listing import line
 from tpukernel.isa.program import Program
-from tpukernel.isa.sources import CommandStreams, read_streams
+from tpukernel.isa.sources import CommandStreams
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage]
 
-__all__ = ["MAX_STREAM_BYTES", "StreamFileError", "add_parser", "read_stream"]
-
-MAX_STREAM_BYTES = 1 << 30
-"""Largest file that is taken for a command stream."""
-
-
-class StreamFileError(TpuError, code="CLI101"):
-    """A file that was given as a command stream cannot be one."""
+__all__ = ["add_parser"]
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,46 +30,41 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
         help="show command streams as text",
         description="Show the command streams of a file (a BModel), or raw streams, one line a command.",
     )
-    parser.add_argument(
-        "file", type=Path, nargs="?", metavar="FILE", help="file with command streams, whose format a reader is registered for"
-    )
-    parser.add_argument("--group", metavar="TEXT", help="of FILE, only the command groups whose title contains TEXT")
-    parser.add_argument("--tiu", type=Path, metavar="FILE", help="stream of the TIU")
-    parser.add_argument("--gdma", type=Path, metavar="FILE", help="stream of the GDMA")
-    parser.add_argument("--chip", default="BM1684X", help="chip the streams are for (default: %(default)s)")
+    add_stream_arguments(parser)
     parser.add_argument("--check", action="store_true", help="also check every command against the rules of the chip")
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of text")
-    parser.set_defaults(run=_run, parser=parser)
+    parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> str:
-    raw = [path for path in (arguments.tiu, arguments.gdma) if path is not None]
-    if bool(raw) == bool(arguments.file):
-        arguments.parser.error("give --tiu FILE, --gdma FILE or both, or a FILE that has both")
-    if arguments.file:
-        return _file(arguments.file, arguments.group or "", check=arguments.check, as_json=arguments.json)
-    chip = chip_of(arguments.chip)
-    program = Program.from_streams(chip, tiu=_stream(arguments.tiu), gdma=_stream(arguments.gdma))
-    instructions = _instructions(program, both=len(raw) == 2, check=arguments.check)
+    both = bool(arguments.file or (arguments.tiu and arguments.gdma))
+    found = [_Shown.of(group, both=both, check=arguments.check) for group in groups_of(arguments)]
+    if not arguments.file:
+        (alone,) = found
+        return json.dumps(alone.plain(), indent=1) if arguments.json else alone.text()
     if arguments.json:
-        return json.dumps([_plain(instruction) for instruction in instructions], indent=1)
-    return _text(program, instructions)
+        return json.dumps([{"title": each.group.title, "chip": each.group.chip, "commands": each.plain()} for each in found], indent=1)
+    return "\n\n".join(f"# {each.group.title}\n{each.text()}" for each in found)
 
 
-def _file(path: Path, wanted: str, *, check: bool, as_json: bool) -> str:
-    """The command groups of a file."""
-    found: list[tuple[CommandStreams, Program, list[Instruction]]] = []
-    for group in read_streams(path):
-        if wanted in group.title:
-            program = Program.from_streams(group.chip, tiu=group.tiu, gdma=group.gdma)
-            found.append((group, program, _instructions(program, both=True, check=check)))
-    if as_json:
-        groups = [
-            {"title": group.title, "chip": group.chip, "commands": [_plain(instruction) for instruction in instructions]}
-            for group, _, instructions in found
-        ]
-        return json.dumps(groups, indent=1)
-    return "\n\n".join(f"# {group.title}\n{_text(program, instructions)}" for group, program, instructions in found)
+@dataclass(frozen=True)
+class _Shown:
+    """A command group with its commands in the order in which they are shown."""
+
+    group: CommandStreams
+    program: Program
+    instructions: list[Instruction]
+
+    @classmethod
+    def of(cls, group: CommandStreams, *, both: bool, check: bool) -> _Shown:
+        program = Program.from_streams(group.chip, tiu=group.tiu, gdma=group.gdma)
+        return cls(group, program, _instructions(program, both=both, check=check))
+
+    def text(self) -> str:
+        return "\n".join([*_lines(self.instructions, self.program.chip), _summary(self.program)])
+
+    def plain(self) -> list[dict[str, object]]:
+        return [_plain(instruction) for instruction in self.instructions]
 
 
 def _instructions(program: Program, *, both: bool, check: bool) -> list[Instruction]:
@@ -86,31 +74,6 @@ def _instructions(program: Program, *, both: bool, check: bool) -> list[Instruct
         for instruction in instructions:
             instruction.check(program.chip)
     return instructions
-
-
-def _text(program: Program, instructions: list[Instruction]) -> str:
-    return "\n".join([*_lines(instructions, program.chip), _summary(program)])
-
-
-def _stream(path: Path | None) -> bytes:
-    return b"" if path is None else read_stream(path)
-
-
-def read_stream(path: Path, limit: int = MAX_STREAM_BYTES) -> bytes:
-    """The bytes of a stream file; also of a pipe, of which nobody knows the size before it ends.
-
-    Raises:
-        StreamFileError: there are more than `limit` bytes.
-        OSError: the file cannot be read.
-    """
-    if path.stat().st_size <= limit:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-        if len(data) <= limit:
-            return data
-    raise StreamFileError(
-        f"{path} has more than {limit} bytes, too many for a command stream", help="give the bytes of one command group, of one engine"
-    )
 
 
 def _lines(instructions: Iterable[Instruction], chip: Chip) -> Iterator[str]:
