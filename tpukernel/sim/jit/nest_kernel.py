@@ -49,6 +49,7 @@ class Elementwise:
         tables: sources (by number) of which the body gets no vector but a pointer, to read elements itself; so these are the same along the
             innermost loop.
         nanoseconds: time for an element, about.
+        vectors: vectors that are worked on at a time: several where one would mostly wait for its own last result.
     """
 
     key: str
@@ -59,10 +60,14 @@ class Elementwise:
     ieee: bool = False
     tables: frozenset[int] = frozenset()
     nanoseconds: float = 0.3
+    vectors: int = 2
 
 
 DEPTHS = (2, 3, DIMS)
 """Kernels exist for these numbers of loops. Most commands need two: over the lanes, and over a run in each of them."""
+
+_MOST_LANES = 64
+"""Elements in a turn of the innermost loop: a mask of them is made from one word."""
 
 _HEAD = DIMS + 1
 """Words of a record before the operands: the sizes and `Nest.last`."""
@@ -99,7 +104,7 @@ class _Emitter:
         self.kernel = kernel
         self.bytes = (*operation.results, *operation.sources)
         self.results = len(operation.results)
-        self.lanes = max(8, min(64, 8 * target.vector_bytes // operation.width))
+        self.lanes = min(_MOST_LANES, operation.vectors * max(8, 8 * target.vector_bytes // operation.width))
         self.function = function = Function(ENTRY, [PTR, I64, I64], I64, target)
         record, first, last = function.arguments
         words = [record.offset(8 * k).load(I64, 8) for k in range(_HEAD)]

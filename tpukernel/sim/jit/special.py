@@ -13,7 +13,7 @@ from tpukernel.sim.jit.access import place_of, places_of
 from tpukernel.sim.jit.ir import Value, integer
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.nest_kernel import Elementwise, nest_calls
-from tpukernel.sim.jit.numerics.floats import add, multiply
+from tpukernel.sim.jit.numerics.floats import add, exact_nans, multiply, narrow, product, rounded, widen
 from tpukernel.sim.jit.numerics.newton import reciprocal_root
 from tpukernel.sim.memory import Memory
 
@@ -34,7 +34,7 @@ def lower(instruction: Special, memory: Memory) -> list[Call] | None:
     if instruction.op is SpecialOp.RSQRT:
         return nest_calls(_root(instruction.iterations or 0), places[:1], places[1:])
     series = None if coeff is None else place_of(memory, coeff)
-    if coeff is None or series is None:
+    if coeff is None or series is None or coeff.shape[3] < 2:
         return None
     *others, last = series.host.axes
     if last.outer != dtype.itemsize:
@@ -63,6 +63,7 @@ def _root(iterations: int) -> Elementwise:
 @cache
 def _taylor(dtype: Dtype, count: int) -> Elementwise:
     size = dtype.itemsize
+    last = (count - 1) * size
 
     def body(values: Sequence[Value]) -> list[Value]:
         source, series = values
@@ -71,11 +72,23 @@ def _taylor(dtype: Dtype, count: int) -> Elementwise:
         def coefficient(place: Value) -> Value:
             return place.load(integer(dtype.bits)).splat(lanes)
 
-        last = series.offset((count - 1) * size)
-        with function.loop(1, count, carried=[coefficient(last), last]) as loop:
+        def wide_coefficient(place: Value) -> Value:
+            return widen(place.load(integer(dtype.bits)), dtype).splat(lanes)
+
+        def exact() -> Value:
+            with function.loop(1, count, carried=[coefficient(series.offset(last)), series.offset(last)]) as loop:
+                sum, place = loop.values
+                following = place.offset(-size)
+                loop.next = [add(multiply(sum, source, dtype), coefficient(following), dtype), following]
+            return loop.values[0]
+
+        wide = widen(source, dtype)
+        with function.loop(1, count, carried=[wide_coefficient(series.offset(last)), series.offset(last)]) as loop:
             sum, place = loop.values
             following = place.offset(-size)
-            loop.next = [add(multiply(sum, source, dtype), coefficient(following), dtype), following]
-        return [loop.values[0]]
+            scaled = rounded(product(sum, wide, dtype), dtype)
+            loop.next = [rounded(scaled + wide_coefficient(following), dtype), following]
+        found = loop.values[0]
+        return [exact_nans(found, exact) if dtype == f32 else narrow(found, dtype)]
 
-    return Elementwise(f"taylor.{dtype}.{count}", (size,), (size, size), body, tables=frozenset({1}), nanoseconds=0.2 * count)
+    return Elementwise(f"taylor.{dtype}.{count}", (size,), (size, size), body, tables=frozenset({1}), nanoseconds=0.1 * count, vectors=4)

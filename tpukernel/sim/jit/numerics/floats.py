@@ -13,7 +13,20 @@ from tpukernel.dtypes import Dtype, bf16, f16, f32
 from tpukernel.isa.rounding import Rounding
 from tpukernel.sim.jit.ir import F16, F32, F64, I16, I32, I64, Value
 
-__all__ = ["add", "flush", "magnitude", "multiply", "narrow", "narrow_modes", "round_to_integer", "subtract", "widen"]
+__all__ = [
+    "add",
+    "exact_nans",
+    "flush",
+    "magnitude",
+    "multiply",
+    "narrow",
+    "narrow_modes",
+    "product",
+    "round_to_integer",
+    "rounded",
+    "subtract",
+    "widen",
+]
 
 SIGN = 0x80000000
 MAGNITUDE = 0x7FFFFFFF
@@ -226,7 +239,25 @@ def subtract(a: Value, b: Value, dtype: Dtype) -> Value:
 
 def multiply(a: Value, b: Value, dtype: Dtype) -> Value:
     """`a * b`, as `add`."""
-    return _apply(_product_bf16 if dtype == bf16 else _product, a, b, dtype)
+    return _apply(lambda x, y: product(x, y, dtype), a, b, dtype)
+
+
+def rounded(x: Value, dtype: Dtype) -> Value:
+    """Float values rounded to the type, still as float values. A NaN stays one, but which one is not said: `narrow` makes it the chip's.
+
+    For steps inside of a computation: NaNs go through sums and products, so that it is enough to look at the result.
+    """
+    if dtype == f32:
+        return x
+    if dtype == f16:
+        return widen(to_f16(x), f16)
+    return (round_bf16(x.bitcast(I32), Rounding.HALF_EVEN) & 0xFFFF0000).bitcast(F32)
+
+
+def exact_nans(found: Value, exact: Callable[[], Value]) -> Value:
+    """The bits of f32 values; where one is NaN, what the exact computation gives, which minds which NaN it is."""
+    bits = found.bitcast(I32)
+    return bits.function.rarely(is_nan(found).any(), bits, exact)
 
 
 def _apply(operation: Callable[[Value, Value], Value], a: Value, b: Value, dtype: Dtype) -> Value:
@@ -245,16 +276,15 @@ def _nan_of(x: Value, y: Value) -> Value:
     return is_nan(x).choose(x.bitcast(I32) | QUIET, second)
 
 
-def _product(x: Value, y: Value) -> Value:
-    """A product with at least 24 digits. Processors disagree on products that round up to the smallest normal number."""
-    product = x * y
-    if product.function.target.is_x86:
-        return product
-    return _settled(x, y, product, 24)
+def product(x: Value, y: Value, dtype: Dtype) -> Value:
+    """The product of float values before it is rounded to the type.
 
-
-def _product_bf16(x: Value, y: Value) -> Value:
-    return _settled(x, y, x * y, 8)
+    Processors disagree on products that round up to the smallest normal f32, and none knows what rounds up to it in bf16.
+    """
+    found = x * y
+    if dtype == bf16:
+        return _settled(x, y, found, 8)
+    return found if found.function.target.is_x86 else _settled(x, y, found, 24)
 
 
 def _settled(x: Value, y: Value, product: Value, digits: int) -> Value:
