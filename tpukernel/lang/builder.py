@@ -15,7 +15,7 @@ from tpukernel.lang.errors import OperandTypeError, ShapeMismatchError, Symbolic
 from tpukernel.lang.expr import show
 from tpukernel.lang.ir import Allocate, Assert, Attribute, Local, Operand, Print
 from tpukernel.lang.operations import operand_name, row_of
-from tpukernel.lang.symbols import Size, SymBool, SymInt, condition_of, expr_of, here
+from tpukernel.lang.symbols import Size, SymBool, SymInt, assigned, condition_of, expr_of, here
 from tpukernel.lang.tensors import Tensor, Tile
 from tpukernel.lang.tiu import TiuOps
 from tpukernel.lang.trace import After, Block, Token, Tracer
@@ -45,15 +45,18 @@ class Builder:
 
     # ------------------------------------------------------------------ blocks
 
-    def range(self, start: Size, stop: Size | None = None, step: Size = 1) -> Iterator[SymInt]:
+    def range(self, start: Size, stop: Size | None = None, step: Size = 1, *, name: str | None = None) -> Iterator[SymInt]:
         """`for i in k.range(start, stop, step):` as `range`; the body is traced once and stands for all steps.
 
-        A loop over Python's own `range` works too, if its limits are known: it is unrolled while the kernel is traced.
+        A loop over Python's own `range` works too, if its limits are known: it is unrolled while the kernel is traced. `name` is that of
+        the index in messages, by default that of the variable.
         """
         first, last = (0, start) if stop is None else (start, stop)
-        return self._tracer.loop("range", first, last, _checked_step(step), 1, here())
+        return self._tracer.loop("range", first, last, _checked_step(step), 1, here(), name)
 
-    def pipeline(self, start: Size, stop: Size | None = None, step: Size = 1, *, buffers: int = 2) -> Iterator[SymInt]:
+    def pipeline(
+        self, start: Size, stop: Size | None = None, step: Size = 1, *, buffers: int = 2, name: str | None = None
+    ) -> Iterator[SymInt]:
         """As `range`, but neighbouring steps overlap: while one is computed, the next one is loaded and the one before is stored.
 
         Args:
@@ -61,6 +64,7 @@ class Builder:
             stop: first index that is too large.
             step: distance of the indices, above 0.
             buffers: copies of each buffer that is made in the body, so that this many steps are under way; 1 for no overlap.
+            name: name of the index in messages; by default that of the variable.
 
         Raises:
             SymbolicValueError: a step or number of buffers below 1.
@@ -68,7 +72,7 @@ class Builder:
         if buffers < 1:
             raise SymbolicValueError(f"a pipeline with {buffers} buffers", position=here(), help="give 1 or more")
         first, last = (0, start) if stop is None else (start, stop)
-        return self._tracer.loop("pipeline", first, last, _checked_step(step), buffers, here())
+        return self._tracer.loop("pipeline", first, last, _checked_step(step), buffers, here(), name)
 
     def when(self, condition: SymBool | bool) -> Block:
         """`with k.when(condition):` what happens only where a condition on sizes holds."""
@@ -165,9 +169,9 @@ class Builder:
         name: str | None,
         rotates: bool,
     ) -> Tile:
-        position, found = self._tracer.place(name or "buffer")
+        position = here()
         local = Local(
-            found if name is None else self._tracer.unique(name),
+            self._tracer.unique(name or assigned() or "buffer"),
             tuple(expr_of(size) for size in shape),
             dtype_of(dtype),
             layout,

@@ -205,16 +205,19 @@ class KernelIr:
     Attributes:
         name: of the function.
         params: its tensors in order.
-        attributes: its other arguments as they were given, for the reader.
+        attributes: its other arguments as they were given, with their values as the text form writes them.
         body: what it does.
-        symbolic: whether the dimensions of the parameters are variables (`x_0`, `x_1`, ...), so that it fits any shape.
     """
 
     name: str
     params: tuple[Param, ...]
     attributes: tuple[tuple[str, str], ...]
     body: tuple[Statement, ...]
-    symbolic: bool = False
+
+    @property
+    def symbolic(self) -> bool:
+        """Whether dimensions of the parameters are variables, so that it fits more than one shape."""
+        return any(not isinstance(size, int) for param in self.params for size in param.shape)
 
     def __str__(self) -> str:
         """The kernel as text."""

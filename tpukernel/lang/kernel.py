@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast, overload
 
 import numpy as np
@@ -15,13 +15,14 @@ from tpukernel.cost import Mode, Timeline
 from tpukernel.dtypes import DtypeNameError, dtype_of
 from tpukernel.isa.program import Program
 from tpukernel.lang.builder import Builder
+from tpukernel.lang.definition import Definition, FunctionDefinition
 from tpukernel.lang.elaborate import Elaborated, elaborate
 from tpukernel.lang.errors import CallError, UnwrittenOutputError
-from tpukernel.lang.expr import Expr, Var
 from tpukernel.lang.hazards import SystemRange
 from tpukernel.lang.ir import KernelIr, Param
-from tpukernel.lang.signature import Dtypes, Infer, Shapes, Signature, TensorSpec
+from tpukernel.lang.signature import Dtypes, Infer, Shapes, TensorSpec
 from tpukernel.lang.tensors import Tensor, parameter
+from tpukernel.lang.text.words import literal
 from tpukernel.lang.trace import Tracer, TraceRecorder
 from tpukernel.sim.checks import CheckError
 from tpukernel.sim.machine import ExecutionEngine, Machine
@@ -40,17 +41,21 @@ class Kernel:
     """A kernel: call it with numpy arrays, or ask for its program.
 
     Args:
-        function: `def name(k, x: In, ..., out: Out, *, keyword)`; it is traced for the shapes at hand when it is needed.
-        infer: from the specs of the inputs and the keywords to those of the outputs; by default each is like the first input.
+        definition: what the kernel is; it is traced for the shapes at hand when it is needed. `@kernel` makes one of a Python function,
+            `load` and `parse` of text.
+
+    Attributes:
+        definition: what the kernel is.
+        signature: what it takes.
     """
 
-    def __init__(self, function: Callable[..., object], *, infer: Infer | None = None) -> None:
-        self.function = function
-        self.signature = Signature.of(function)
-        self._infer = infer
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self.signature = definition.signature
         self._cache: dict[object, Elaborated] = {}
-        self.__name__, self.__doc__, self.__module__ = function.__name__, function.__doc__, function.__module__
-        self.__wrapped__ = function
+        self.__name__, self.__doc__ = self.signature.name, definition.doc
+        if isinstance(definition, FunctionDefinition):
+            self.__wrapped__, self.__module__ = definition.function, definition.function.__module__
 
     def __repr__(self) -> str:
         tensors = ", ".join(f"{name}: {direction}" for name, direction in self.signature.tensors.items())
@@ -162,12 +167,12 @@ class Kernel:
             CallError: the shapes or keywords do not fit.
             KernelError, TpuError: the kernel has a mistake, or the chip cannot do it.
         """
-        values = self.signature.keywords(keywords)
-        specs = self.signature.specs(shapes, dtypes, values, self._infer)
+        values = self.definition.keywords(keywords)
+        specs = self.definition.specs(shapes, dtypes, values)
         key = (chip_of(chip).name, tuple(specs.items()), tuple((name, type(value), value) for name, value in values.items()))
         found = self._cache.get(key)
         if found is None:
-            ir = self._trace(specs, chip_of(chip), values, symbolic=False)
+            ir = self._trace(self._closed(specs), Tracer(chip_of(chip)), values)
             found = elaborate(ir, {name: spec.shape for name, spec in specs.items()}, chip_of(chip))
             while len(self._cache) >= CACHED:
                 del self._cache[next(iter(self._cache))]
@@ -213,32 +218,28 @@ class Kernel:
             SymbolicValueError: Python asked for the number of a symbolic size.
             KernelError: the kernel has another mistake.
         """
-        values = self.signature.keywords(keywords)
+        values = self.definition.keywords(keywords)
+        tracer = Tracer(chip_of(chip))
         if shapes is not None:
-            specs = self.signature.specs(shapes, dtypes, values, self._infer)
-            return self._trace(specs, chip_of(chip), values, symbolic=False)
-        ranks = {name: rank if isinstance(rank, int) else rank.get(name, 4) for name in self.signature.tensors}
-        specs = self.signature.specs({name: (1,) * count for name, count in ranks.items()}, dtypes, values, None)
-        return self._trace(specs, chip_of(chip), values, symbolic=True)
+            return self._trace(self._closed(self.definition.specs(shapes, dtypes, values)), tracer, values)
+        return self._trace(self.definition.open_params(tracer.unique, rank, dtypes, values), tracer, values)
 
     def emit(self, k: Builder, *tensors: Tensor, **keywords: object) -> None:
         """Use this kernel as a part of another one: what it does is written down there, on the tensors given."""
-        self.function(k, *tensors, **self.signature.keywords(keywords))
+        self.definition.write(k, tensors, self.definition.keywords(keywords))
 
-    def _trace(self, specs: Mapping[str, TensorSpec], chip: Chip, values: Mapping[str, object], *, symbolic: bool) -> KernelIr:
-        tracer = Tracer(chip)
-        params: list[Param] = []
-        for name, spec in specs.items():
-            dimensions: tuple[Expr, ...] = spec.shape
-            if symbolic:
-                dimensions = tuple(Var(tracer.unique(f"{name}_{axis}")) for axis in range(len(spec.shape)))
-            tracer.unique(name)
-            tracer.shapes[name] = dimensions
-            params.append(Param(name, self.signature.tensors[name], dimensions, spec.dtype))
+    def _closed(self, specs: Mapping[str, TensorSpec]) -> Sequence[Param]:
+        """The tensors with numbers for their dimensions."""
+        return [Param(name, self.signature.tensors[name], spec.shape, spec.dtype) for name, spec in specs.items()]
+
+    def _trace(self, params: Sequence[Param], tracer: Tracer, values: Mapping[str, object]) -> KernelIr:
+        for param in params:
+            tracer.unique(param.name)
+            tracer.shapes[param.name] = param.shape
         with recorded_by(TraceRecorder(tracer)):
-            self.function(Builder(tracer), *(parameter(param) for param in params), **values)
-        told = tuple((name, repr(value)) for name, value in values.items())
-        return KernelIr(self.signature.name, tuple(params), told, tracer.finish(), symbolic)
+            self.definition.write(Builder(tracer), [parameter(param) for param in params], values)
+        told = tuple((name, literal(value)) for name, value in values.items())
+        return KernelIr(self.signature.name, tuple(params), told, tracer.finish())
 
 
 def _locate(error: CheckError, found: Elaborated) -> None:
@@ -261,5 +262,5 @@ def kernel(
         SignatureError: the function cannot be one.
     """
     if function is not None:
-        return Kernel(function, infer=infer)
-    return lambda function: Kernel(function, infer=infer)
+        return Kernel(FunctionDefinition(function, infer))
+    return lambda function: Kernel(FunctionDefinition(function, infer))

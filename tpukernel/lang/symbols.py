@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NoReturn
 
 from tpukernel.lang.errors import SymbolicValueError
 from tpukernel.lang.expr import CallOp, CompareOp, Condition, Expr, Logic, add, call, compare, multiply, negated, show, subtract
-from tpukernel.source import Position, position_of, user_frame
+from tpukernel.source import Position, assigned_name, position_of, user_frame
 
 __all__ = [
     "Size",
     "SymBool",
     "SymInt",
     "align",
+    "assigned",
+    "at_place",
     "cdiv",
     "condition_of",
     "expr_of",
@@ -25,9 +30,28 @@ __all__ = [
 PACKAGES = ("tpukernel.lang", "contextlib")
 
 
+_PLACE: ContextVar[Position | None] = ContextVar("_PLACE", default=None)
+"""The place in the text of a kernel that is being executed; None while Python is."""
+
+
 def here() -> Position:
-    """The place in the user's source that is being executed."""
-    return position_of(user_frame(PACKAGES))
+    """The place in the user's source that is being executed, in Python or in the text of a kernel."""
+    return _PLACE.get() or position_of(user_frame(PACKAGES))
+
+
+def assigned() -> str | None:
+    """The Python variable that gets what is being made; None where there is no single one."""
+    return None if _PLACE.get() else assigned_name(user_frame(PACKAGES))
+
+
+@contextmanager
+def at_place(position: Position | None) -> Generator[None]:
+    """What is done inside is done at this place of a text; None: by Python again."""
+    before = _PLACE.set(position)
+    try:
+        yield
+    finally:
+        _PLACE.reset(before)
 
 
 class SymBool:

@@ -12,8 +12,8 @@ from tpukernel.isa.program import Program
 from tpukernel.lang.errors import KernelError, LoopExitError
 from tpukernel.lang.expr import Expr, Var
 from tpukernel.lang.ir import Attribute, Loop, Op, Operand, Parallel, Raw, Statement, When
-from tpukernel.lang.symbols import PACKAGES, Size, SymBool, SymInt, condition_of, expr_of
-from tpukernel.source import Position, assigned_name, position_of, user_frame
+from tpukernel.lang.symbols import PACKAGES, Size, SymBool, SymInt, assigned, condition_of, expr_of, here
+from tpukernel.source import Position, position_of, user_frame
 
 __all__ = ["After", "Block", "Token", "TraceRecorder", "Tracer"]
 
@@ -63,11 +63,6 @@ class Tracer:
         self._names.add(name)
         return name
 
-    def place(self, default: str) -> tuple[Position, str]:
-        """Where the user is, and a name for what is being made: that of the variable that gets it, else `default` with a number."""
-        frame = user_frame(PACKAGES)
-        return position_of(frame), self.unique(assigned_name(frame) or default)
-
     def op(
         self,
         name: str,
@@ -81,7 +76,7 @@ class Tracer:
         """Add an operation."""
         self._tokens += 1
         waits = () if after is None else (after,) if isinstance(after, Token) else tuple(after)
-        place = position or position_of(user_frame(PACKAGES))
+        place = position or here()
         self.emit(
             Op(
                 name,
@@ -97,10 +92,11 @@ class Tracer:
 
     # ------------------------------------------------------------------ blocks
 
-    def loop(self, kind: str, start: Size, stop: Size, step: Size, buffers: int, position: Position) -> Iterator[SymInt]:
-        """The one turn that a loop makes while it is traced."""
-        frame = user_frame(PACKAGES)
-        name = self.unique(assigned_name(frame) or "i")
+    def loop(
+        self, kind: str, start: Size, stop: Size, step: Size, buffers: int, position: Position, name: str | None = None
+    ) -> Iterator[SymInt]:
+        """The one turn that a loop makes while it is traced. The index has the name given, by default that of the variable."""
+        name = self.unique(name or assigned() or "i")
         limits: tuple[Expr, Expr, Expr] = (expr_of(start), expr_of(stop), expr_of(step))
         self.blocks.append([])
         self._open.append((position, kind))

@@ -12,6 +12,7 @@ from typing import Final
 from tpukernel.chips.chip import Chip
 from tpukernel.dtypes import Dtype, f32
 from tpukernel.isa.rounding import Rounding
+from tpukernel.lang.dimensions import bound_dimensions
 from tpukernel.lang.errors import AssertionFailedError, BufferOrderError, IndexRangeError, KernelIrError, SymbolicValueError
 from tpukernel.lang.expr import Call, Comparison, Logic, Sum, Var, evaluate, holds, show
 from tpukernel.lang.ir import (
@@ -168,6 +169,7 @@ def unroll(kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip) 
         AssertionFailedError: a condition that the kernel states does not hold.
         BufferOrderError: the steps of a pipeline cannot overlap.
         KernelIrError: the representation contradicts itself.
+        CallError: it is not for these shapes.
     """
     return _Unroller(kernel, shapes, chip).run()
 
@@ -176,7 +178,7 @@ class _Unroller:
     def __init__(self, kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip) -> None:
         self._kernel, self._shapes, self._chip = kernel, shapes, chip
         self._params = {param.name: param for param in kernel.params}
-        self._dimensions = {f"{name}_{axis}": size for name, shape in shapes.items() for axis, size in enumerate(shape)}
+        self._dimensions = bound_dimensions(kernel, shapes)
         self._indices: dict[str, int] = {}
         self._buffers: dict[str, Buffer] = {}
         self._latest: dict[int, Command] = {}

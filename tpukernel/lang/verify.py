@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tpukernel.dtypes import Dtype
+from tpukernel.lang.dimensions import dimension_names
 from tpukernel.lang.errors import KernelIrError, LoopExitError
 from tpukernel.lang.expr import Condition, Expr, variables
 from tpukernel.lang.ir import Allocate, Assert, Attribute, KernelIr, Loop, Op, Parallel, Print, Statement, View, When
@@ -23,7 +24,7 @@ def verify(kernel: KernelIr) -> None:
     names = {param.name for param in kernel.params}
     if len(names) != len(kernel.params):
         raise KernelIrError(f"two parameters of {kernel.name} have one name")
-    dimensions = {f"{param.name}_{axis}" for param in kernel.params for axis in range(len(param.shape))} if kernel.symbolic else set[str]()
+    dimensions = set(dimension_names(kernel))
     _Verifier({param.name: len(param.shape) for param in kernel.params}, dimensions).block(kernel.body)
 
 
