@@ -72,20 +72,18 @@ def _compiling(name: str, case: Case, effort: Effort, *, largest: bool = True) -
         full, count = Cache(Path(folder) / "full"), 0
         _load_all(kernels, full)
 
-        def cold() -> float:
+        def cold() -> None:
             nonlocal count
             count += 1
-            return _load_all(kernels, Cache(Path(folder) / str(count)))
+            _load_all(kernels, Cache(Path(folder) / str(count)))
 
         timings = timed_in_turn({COLD: cold, CACHED: lambda: _load_all(kernels, full)}, effort)
     return Row(name, timings, notes=[f"modules: {len(kernels)}"])
 
 
-def _load_all(kernels: list[Kernel], cache: Cache) -> float:
-    start = time.perf_counter()
+def _load_all(kernels: list[Kernel], cache: Cache) -> None:
     for kernel in kernels:
         load(kernel.emit(host_target()), cached=cache)
-    return time.perf_counter() - start
 
 
 def _tile(name: str, case: Case, effort: Effort) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks._timing import MEDIAN, MINIMUM, Statistic, Timing
+from benchmarks._timing import MEDIAN, MINIMUM, PROCESSOR, Statistic, Timing
 
 __all__ = ["INTERPRETER", "OFFICIAL", "ONE_THREAD", "OURS", "Results", "Row", "as_json", "lines", "short_lines"]
 
@@ -48,21 +48,27 @@ Results = Mapping[str, Row]
 
 
 def lines(rows: Iterable[Row], reference: str = OURS) -> Iterator[str]:
-    """A line for each contender: shortest and median time, and ratios to the reference by medians and by shortest times."""
-    yield f"{'':<44}{'':<16}{'min ms':>11}{'median ms':>11}{'x median':>10}{'x min':>10}"
+    """A line for each contender: shortest and median time, median time of the processor, ratios to the reference by medians and by shortest
+    times.
+    """
+    yield f"{'':<44}{'':<16}{'min ms':>11}{'median ms':>11}{'processor':>11}{'x median':>10}{'x min':>10}"
     for row in rows:
         against = reference if reference in row.timings else next(iter(row.timings), "")
         for number, (name, timing) in enumerate(row.timings.items()):
             title = row.name if number == 0 else ""
             times = f"{timing.best * 1e3:>11.4f}{timing.median * 1e3:>11.4f}"
             ratios = "" if name == against else f"{row.ratio(name, against):>10.2f}{row.ratio(name, against, MINIMUM):>10.2f}"
-            yield f"{title:<44}{name:<16}{times}{ratios or ' ' * 20}{_rate(row, name)}"
+            yield f"{title:<44}{name:<16}{times}{_processor(timing)}{ratios or ' ' * 20}{_rate(row, name)}"
         for note in row.notes:
             yield f"{'':<44}{note}"
 
 
+def _processor(timing: Timing) -> str:
+    return f"{timing.median_processor * 1e3:>11.4f}" if timing.processor else " " * 11
+
+
 def _rate(row: Row, name: str) -> str:
-    rate = row.rate(name)
+    rate = row.rate(name, PROCESSOR[MEDIAN] if name == ONE_THREAD else MEDIAN)
     if rate is None:
         return ""
     return f"  {rate:.2f} GMAC/s" if row.unit == "MAC" else f"  {1 / rate:.3f} ns/{row.unit}"
@@ -93,7 +99,14 @@ def as_json(rows: Iterable[Row]) -> dict[str, object]:
             "unit": row.unit,
             "notes": row.notes,
             "seconds": {
-                name: {"min": timing.best, "median": timing.median, "runs": len(timing.seconds)} for name, timing in row.timings.items()
+                name: {
+                    "min": timing.best,
+                    "median": timing.median,
+                    "processor min": timing.best_processor,
+                    "processor median": timing.median_processor,
+                    "runs": len(timing.seconds),
+                }
+                for name, timing in row.timings.items()
             },
         }
         for row in rows
