@@ -11,6 +11,7 @@ from benchmarks._costs import CACHED, COLD, DISPATCH, STREAM, TILE
 from benchmarks._elementwise import CONTIGUOUS, NUMPY
 from benchmarks._models import PREFIX
 from benchmarks._onnx import NAME as ONNX
+from benchmarks._peak import PEAK
 from benchmarks._results import OFFICIAL, ONE_THREAD, OURS, Results, Row
 from benchmarks._timing import MEDIAN, MINIMUM, PROCESSOR, Statistic
 
@@ -143,6 +144,7 @@ CLAIMS = (
     Claim("bmodel layernorm vs the C model", 25, "x", _model("layernorm_f32")),
     Claim("bmodel add112, mul112 f32 vs the C model, the lower one", 8, "x", _least(_model("add112_f32"), _model("mul112_f32"))),
     Claim("conv 3x3 f32, exact, vs onnxruntime f32, 1 thread", 0.8, "x", _alone(_ratio(f"{_CONV} f32", ONNX, ONE_THREAD))),
+    Claim("conv 3x3 f32, exact, vs multiply-adds in registers, 1 thread", 0.8, "x", _alone(_ratio(f"{_CONV} f32", PEAK, ONE_THREAD))),
     Claim("conv 3x3 int8 vs own f32, 1 thread", 1.4, "x", _alone(_ratio(f"{_CONV} f32", ONE_THREAD, ONE_THREAD, f"{_CONV} i8"))),
     Claim("conv 3x3 f16, bf16, exact, 1 thread, the slower one", 10, "GMAC/s", _alone(_rate(f"{_CONV} f16", f"{_CONV} bf16"))),
     Claim(

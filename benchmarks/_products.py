@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks import _onnx
 from benchmarks._cases import Arrays, Case, Contents, Memories, Reference
 from benchmarks._elementwise import NUMPY, Make
+from benchmarks._peak import peaks
 from tpukernel import Dtype, bf16, f16, f32, i8, i32, u8, u16
 from tpukernel.chips.layout import matrix_tensor
 from tpukernel.chips.tensors import Constant, Layout, LocalTensor
@@ -80,7 +81,7 @@ def _conv(dtype: Dtype, image: tuple[int, int, int], channels: int, size: int, s
         padding=(pad, pad, pad, pad),
         stride=(stride, stride),
     )
-    references: dict[str, Reference] = {}
+    references: dict[str, Reference] = dict(peaks(command.macs)) if dtype == f32 and size == 3 else {}
     if dtype == f32 and _onnx.absent() is None:
         references[_onnx.NAME] = partial(_onnx.convolution, pad=pad, stride=stride)
     return Case(command, contents, command.macs, "MAC", references)
@@ -104,8 +105,11 @@ def _matmul(dtype: Dtype, side: int) -> Case:
     shift = {"shift": Constant(0, i8)} if dtype.is_int else {}
     rounding: dict[str, Any] = {"rounding": 0} if dtype.is_int else {}
     command = MatMul(dst=dst, left=left, right=right, left_cols=side, **shift, **rounding)
-    references = {NUMPY: partial(_numpy_matmul, rows=side, depth=side, columns=side)} if dtype == f32 else {}
-    return Case(command, {}, float(side) ** 3, "MAC", references)
+    macs = float(side) ** 3
+    references: dict[str, Reference] = {}
+    if dtype == f32:
+        references = {NUMPY: partial(_numpy_matmul, rows=side, depth=side, columns=side), **peaks(macs)}
+    return Case(command, {}, macs, "MAC", references)
 
 
 def _matmul2(op: MatMul2Op, dtype: Dtype, side: int) -> Case:
