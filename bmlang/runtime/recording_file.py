@@ -23,10 +23,10 @@ import numpy as np
 
 from bmlang.runtime.errors import RecordingElementsError, RecordingFormatError, RecordingOptionError, RecordingStateError
 from bmlang.runtime.events import ENGINES, Place
-from bmlang.runtime.npy import NPY_ERRORS, read_elements, read_header
 from bmlang.runtime.recording import KEEP, Entry, Keep, Recording, Value, digest_of, value_path
 from tpukernel.dtypes import DTYPES, Dtype
 from tpukernel.files import written_atomically
+from tpukernel.npy import NPY_ERRORS, read_elements, read_header
 from tpukernel.sim.memory import Array
 
 __all__ = ["INDEX", "MAX_INDEX_BYTES", "ZIP_ERRORS", "is_recording", "load_recording", "written_recording"]

@@ -12,8 +12,8 @@ from zipfile import ZipFile
 import numpy as np
 
 from bmlang.runtime.errors import ReferenceArrayError
-from bmlang.runtime.npy import NPY_ERRORS, Header, read_elements, read_header
 from bmlang.runtime.recording_file import ZIP_ERRORS
+from tpukernel.npy import NPY_ERRORS, Header, read_elements, read_header
 from tpukernel.sim.memory import Array
 
 __all__ = ["ArrayFile", "Arrays", "MemoryArrays", "open_arrays"]

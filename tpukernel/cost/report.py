@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tpukernel.chips.chip import Engine
 from tpukernel.cost.figures import Figures
 from tpukernel.cost.result import Cost, Traffic
+from tpukernel.markup import text_table
 
 if TYPE_CHECKING:
     from tpukernel.cost.timeline import Entry, Timeline
@@ -17,7 +18,7 @@ __all__ = ["cost_notes", "data", "text", "waits_for"]
 
 _ENGINES: tuple[Engine, Engine] = ("tiu", "gdma")
 _HEAD = ("start", "end", "cycles", "engine", "id", "waits", "command", "bytes", "notes")
-_RIGHT = frozenset({"start", "end", "cycles", "id", "bytes"})
+_RIGHT = tuple(_HEAD.index(name) for name in ("start", "end", "cycles", "id", "bytes"))
 
 
 def cost_notes(cost: Cost) -> list[str]:
@@ -38,7 +39,7 @@ def waits_for(entry: Entry) -> str:
 def text(timeline: Timeline) -> str:
     """A table of the commands, totals, advice."""
     rows = [_HEAD, *(_row(entry) for entry in timeline.entries)]
-    return "\n".join([*_table(rows), "", *_totals(timeline), *(f"advice: {line}" for line in timeline.advice())])
+    return "\n".join([*text_table(rows, _RIGHT), "", *_totals(timeline), *(f"advice: {line}" for line in timeline.advice())])
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
@@ -46,13 +47,6 @@ def _row(entry: Entry) -> tuple[str, ...]:
     numbers = (str(entry.start), str(entry.end), str(cost.cycles), entry.engine, str(instruction.id))
     notes = [*([instruction.source] if instruction.source else []), *cost_notes(cost)]
     return (*numbers, waits_for(entry), instruction.title, str(cost.bytes or ""), ", ".join(notes))
-
-
-def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    for row in rows:
-        cells = (cell.rjust(width) if name in _RIGHT else cell.ljust(width) for name, cell, width in zip(_HEAD, row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
 
 
 def _totals(timeline: Timeline) -> Iterator[str]:

@@ -107,6 +107,20 @@ class Timeline:
 
         return text(self)
 
+    def svg(self, *, width: int = 760) -> str:
+        """A picture of both engines; `width` in pixels."""
+        from tpukernel.cost.picture import timeline_svg
+
+        return timeline_svg(self, width)
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+    def _repr_html_(self) -> str:
+        from tpukernel.cost.picture import timeline_page
+
+        return timeline_page(self)
+
     def json(self) -> dict[str, object]:
         """The same as data that `json.dumps` takes."""
         from tpukernel.cost.report import data

@@ -305,6 +305,12 @@ class Program:
 
         return timeline(self, mode=mode, compulsory=compulsory)
 
+    def _repr_html_(self) -> str:
+        """The program for notebooks: counts, timeline, listing."""
+        from tpukernel.cost.picture import program_page  # upward as in `timeline`, and for the same reason
+
+        return program_page(self)
+
 
 def _end(group: Group) -> None:
     group.tiu.append(Sys(op=SysOp.END, id=len(group.tiu) + 1))

@@ -63,9 +63,10 @@ class Slot:
 
 @dataclass(frozen=True)
 class Allocation:
-    """The slots of a kernel with their addresses, in order of the addresses."""
+    """The slots of a kernel with their addresses, in order of the addresses, and how many commands their lives count."""
 
     slots: tuple[Slot, ...]
+    commands: int = 0
 
     @property
     def addresses(self) -> Mapping[Key, int]:
@@ -93,7 +94,7 @@ def allocate(commands: Sequence[Command], chip: Chip) -> Allocation:
     for sharing in (False, True):
         for banks in (True, False):
             if _placed(slots, chip, sharing=sharing, banks=banks):
-                return Allocation(tuple(sorted(slots, key=lambda slot: (slot.address, slot.key))))
+                return Allocation(tuple(sorted(slots, key=lambda slot: (slot.address, slot.key))), len(commands))
     raise _overflow(slots, chip)
 
 

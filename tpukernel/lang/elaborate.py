@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tpukernel.chips.chip import Chip, Engine
+from tpukernel.cost import Mode, Timeline, Traffic
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.lang.allocate import Allocation, allocate
@@ -42,6 +43,19 @@ class Elaborated:
     systems: Mapping[str, SystemRange]
     allocation: Allocation
     positions: Mapping[tuple[int, Engine, int], Position]
+
+    @property
+    def compulsory(self) -> Traffic:
+        """Bytes that every implementation moves: each input read once, each output written once."""
+        sizes = [(param.direction, self.systems[param.name]) for param in self.kernel.params]
+        return Traffic(
+            read=sum(place.end - place.address for direction, place in sizes if direction != "out"),
+            written=sum(place.end - place.address for direction, place in sizes if direction != "in"),
+        )
+
+    def timeline(self, mode: Mode = "peer") -> Timeline:
+        """When each command of the program runs; its roofline counts what is compulsory (errors as of `Program.timeline`)."""
+        return self.program.timeline(mode=mode, compulsory=self.compulsory)
 
     def position(self, instruction: Instruction) -> Position | None:
         """Where a command of the program was written."""

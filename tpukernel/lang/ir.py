@@ -14,6 +14,7 @@ from tpukernel.dtypes import Dtype
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rounding import Rounding
 from tpukernel.lang.expr import Comparison, Condition, Expr, Logic, show
+from tpukernel.markup import element, text
 from tpukernel.source import Position
 
 __all__ = [
@@ -224,6 +225,9 @@ class KernelIr:
         params = ", ".join(f"{p.direction} {p.name}: {p.dtype.name}[{_list(p.shape)}]" for p in self.params)
         attributes = f"; {', '.join(f'{name} = {value}' for name, value in self.attributes)}" if self.attributes else ""
         return "\n".join([f"kernel {self.name}({params}{attributes}) {{", *_block(self.body, 1), "}"])
+
+    def _repr_html_(self) -> str:
+        return element("pre", text(str(self)), style="line-height:1.2")
 
 
 def walk(body: tuple[Statement, ...]) -> Iterator[Statement]:

@@ -24,6 +24,8 @@ from tpukernel.lang.signature import Dtypes, Infer, Shapes, TensorSpec
 from tpukernel.lang.tensors import Tensor, parameter
 from tpukernel.lang.text.words import literal
 from tpukernel.lang.trace import Tracer, TraceRecorder
+from tpukernel.lang.views.memory_map import MemoryMap
+from tpukernel.lang.views.pages import kernel_page
 from tpukernel.sim.checks import CheckError
 from tpukernel.sim.machine import ExecutionEngine, Machine
 
@@ -60,6 +62,9 @@ class Kernel:
     def __repr__(self) -> str:
         tensors = ", ".join(f"{name}: {direction}" for name, direction in self.signature.tensors.items())
         return f"<kernel {self.signature.name}({tensors})>"
+
+    def _repr_html_(self) -> str:
+        return kernel_page(self.signature, self.__doc__, list(self._cache.values()))
 
     # ------------------------------------------------------------------ running
 
@@ -191,7 +196,11 @@ class Kernel:
         self, shapes: Shapes, dtypes: Dtypes = None, chip: Chip | str = DEFAULT_CHIP, *, mode: Mode = "peer", **keywords: object
     ) -> Timeline:
         """When each command runs, with the line that it comes from; arguments and errors as of `elaborate` and `Program.timeline`."""
-        return self.program(shapes, dtypes, chip, **keywords).timeline(mode=mode)
+        return self.elaborate(shapes, dtypes, chip, **keywords).timeline(mode)
+
+    def memory_map(self, shapes: Shapes, dtypes: Dtypes = None, chip: Chip | str = DEFAULT_CHIP, **keywords: object) -> MemoryMap:
+        """What lies where in local memory, and when; arguments and errors as of `elaborate`."""
+        return MemoryMap.of(self.elaborate(shapes, dtypes, chip, **keywords))
 
     def ir(
         self,

@@ -9,8 +9,7 @@ from typing import IO, Final
 
 import numpy as np
 from numpy.lib import format as npy_format
-
-from tpukernel.sim.memory import Array
+from numpy.typing import NDArray
 
 __all__ = ["NPY_ERRORS", "Header", "read_elements", "read_header"]
 
@@ -52,7 +51,7 @@ def read_header(file: IO[bytes]) -> Header:
     return Header(dtype, shape, is_fortran)
 
 
-def read_elements(file: IO[bytes], header: Header) -> Array:
+def read_elements(file: IO[bytes], header: Header) -> NDArray[np.generic]:
     """The elements behind the header. The caller has checked that their size is sensible.
 
     Raises:
