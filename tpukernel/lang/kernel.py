@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tpukernel.api.recording import recorded_by
 from tpukernel.chips.chip import Chip, chip_of
-from tpukernel.chips.placement import Axis, Placement
 from tpukernel.cost import Mode, Timeline
 from tpukernel.dtypes import DtypeNameError, dtype_of
 from tpukernel.isa.program import Program
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.definition import Definition, FunctionDefinition
 from tpukernel.lang.elaborate import Elaborated, elaborate
-from tpukernel.lang.errors import CallError, UnwrittenOutputError
-from tpukernel.lang.hazards import SystemRange
+from tpukernel.lang.errors import CallError
+from tpukernel.lang.execute import Array, Result, execute
 from tpukernel.lang.ir import KernelIr, Param
 from tpukernel.lang.signature import Dtypes, Infer, Shapes, TensorSpec
 from tpukernel.lang.tensors import Tensor, parameter
@@ -26,14 +24,10 @@ from tpukernel.lang.text.words import literal
 from tpukernel.lang.trace import Tracer, TraceRecorder
 from tpukernel.lang.views.memory_map import MemoryMap
 from tpukernel.lang.views.pages import kernel_page
-from tpukernel.sim.checks import CheckError
-from tpukernel.sim.machine import ExecutionEngine, Machine
+from tpukernel.sim.machine import ExecutionEngine
 
 __all__ = ["Array", "Kernel", "kernel"]
 
-Array = NDArray[np.generic]
-Result = NDArray[np.number]
-"""An output. (Type checkers take bf16, too, for a number.)"""
 DEFAULT_CHIP: Final = "BM1684X"
 CACHED: Final = 128
 """Elaborations that a kernel keeps."""
@@ -109,44 +103,7 @@ class Kernel:
         shapes = {name: array.shape for name, array in given.items()}
         dtypes = {name: self._dtype_of(name, array) for name, array in given.items()}
         found = self.elaborate(shapes, dtypes, chip, **keywords)
-        return self._execute(found, given, engine, check)
-
-    def _execute(self, found: Elaborated, given: Mapping[str, Array], engine: ExecutionEngine, check: bool) -> dict[str, Result]:
-        chip = found.program.chip
-        base = chip.regions["ddr"].base
-        machine = Machine(chip)
-        for name, array in given.items():
-            machine.write("ddr", found.systems[name].address - base, array)
-        try:
-            machine.run(found.program, engine, check)
-        except CheckError as error:
-            _locate(error, found)
-            raise
-        outputs: dict[str, Result] = {}
-        for param in found.kernel.params:
-            if param.direction != "in":
-                place = found.systems[param.name]
-                if check:
-                    self._need_written(machine, param, place, base)
-                size = place.end - place.address
-                outputs[param.name] = (
-                    np.frombuffer(machine.read("ddr", place.address - base, size), param.dtype.numpy).reshape(place.shape).copy()
-                )
-        return outputs
-
-    def _need_written(self, machine: Machine, param: Param, place: SystemRange, base: int) -> None:
-        elements = (place.end - place.address) // place.itemsize
-        whole = Placement(place.address - base, place.itemsize, (Axis(elements, place.itemsize),))
-        missing = machine.memory.written.missing("ddr", whole)
-        if missing is not None:
-            first = np.unravel_index((int(missing.min()) - whole.base) // place.itemsize, place.shape)
-            index = ", ".join(str(int(each)) for each in first)
-            raise UnwrittenOutputError(
-                f"kernel {self.signature.name} left {missing.size} of {elements} elements of {param.name} unwritten, "
-                f"the first at [{index}]",
-                position=self.signature.position,
-                help="store every piece, the last ones too",
-            )
+        return execute(found, given, engine, check=check, position=self.signature.position)
 
     def _dtype_of(self, name: str, array: Array) -> str:
         try:
@@ -249,13 +206,6 @@ class Kernel:
             self.definition.write(Builder(tracer), [parameter(param) for param in params], values)
         told = tuple((name, literal(value)) for name, value in values.items())
         return KernelIr(self.signature.name, tuple(params), told, tracer.finish())
-
-
-def _locate(error: CheckError, found: Elaborated) -> None:
-    """Let a mistake that the checks found point at the lines of the kernel."""
-    positions = [position for each in error.instructions if (position := found.position(each)) is not None]
-    if positions:
-        error.where = "\n  and ".join(dict.fromkeys(position.rendered() for position in positions))
 
 
 @overload

@@ -1,0 +1,98 @@
+"""Running an elaborated kernel on a simulated chip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tpukernel.chips.placement import Axis, Placement
+from tpukernel.lang.elaborate import Elaborated
+from tpukernel.lang.errors import UnwrittenOutputError
+from tpukernel.lang.ir import Param
+from tpukernel.sim.checks import CheckError
+from tpukernel.sim.machine import ExecutionEngine, Machine
+from tpukernel.source import Position
+
+__all__ = ["Array", "Result", "execute", "loaded", "run"]
+
+Array = NDArray[np.generic]
+Result = NDArray[np.number]
+"""An output. (Type checkers take bf16, too, for a number.)"""
+
+
+def execute(
+    found: Elaborated, given: Mapping[str, Array], engine: ExecutionEngine, *, check: bool, position: Position | None = None
+) -> dict[str, Result]:
+    """The outputs of a kernel by name.
+
+    Args:
+        found: the kernel for the shapes of the arrays.
+        given: its inputs by name, contiguous, of the types that it was elaborated for.
+        engine, check: as of `Machine.run`.
+        position: where the kernel was written.
+
+    Raises:
+        CheckError: as `run`.
+        UnwrittenOutputError: elements of an output were left unwritten.
+    """
+    machine = loaded(found, given)
+    run(machine, found, engine, check=check)
+    if check:
+        for param in _outputs(found):
+            _need_written(machine, found, param, position)
+    return {param.name: _read(machine, found, param) for param in _outputs(found)}
+
+
+def loaded(found: Elaborated, given: Mapping[str, Array]) -> Machine:
+    """A new chip with the inputs of a kernel in its DDR."""
+    machine = Machine(found.program.chip)
+    for name, array in given.items():
+        machine.write("ddr", _offset(found, name), array)
+    return machine
+
+
+def run(machine: Machine, found: Elaborated, engine: ExecutionEngine, *, check: bool) -> None:
+    """Run the program of a kernel.
+
+    Raises:
+        CheckError: the program has a mistake; it points at the lines of the kernel.
+    """
+    try:
+        machine.run(found.program, engine, check)
+    except CheckError as error:
+        positions = [position for each in error.instructions if (position := found.position(each)) is not None]
+        if positions:
+            error.where = "\n  and ".join(dict.fromkeys(position.rendered() for position in positions))
+        raise
+
+
+def _outputs(found: Elaborated) -> list[Param]:
+    return [param for param in found.kernel.params if param.direction != "in"]
+
+
+def _offset(found: Elaborated, name: str) -> int:
+    return found.systems[name].address - found.program.chip.regions["ddr"].base
+
+
+def _read(machine: Machine, found: Elaborated, param: Param) -> Result:
+    place = found.systems[param.name]
+    data = machine.read("ddr", _offset(found, param.name), place.end - place.address)
+    return np.frombuffer(data, param.dtype.numpy).reshape(place.shape).copy()
+
+
+def _need_written(machine: Machine, found: Elaborated, param: Param, position: Position | None) -> None:
+    place = found.systems[param.name]
+    elements = (place.end - place.address) // place.itemsize
+    whole = Placement(_offset(found, param.name), place.itemsize, (Axis(elements, place.itemsize),))
+    missing = machine.memory.written.missing("ddr", whole)
+    if missing is None:
+        return
+    first = np.unravel_index((int(missing.min()) - whole.base) // place.itemsize, place.shape)
+    index = ", ".join(str(int(each)) for each in first)
+    raise UnwrittenOutputError(
+        f"kernel {found.kernel.name} left {missing.size} of {elements} elements of {param.name} unwritten, the first at [{index}]",
+        position=position,
+        help="store every piece, the last ones too",
+    )
