@@ -103,6 +103,7 @@ class DmaField(OperandField[LocalTensor | SystemTensor | Constant]):
         self.strided = strided or _stride_enable
         self.layout = layout
         self.fill = fill
+        self.address_fields = (f"{prefix}_start_addr_l32", f"{prefix}_start_addr_h8")
 
     def read(self, instruction: Instruction, bits: Bits) -> LocalTensor | SystemTensor | Constant:
         dtype = self.dtype.read(instruction, bits)

@@ -169,6 +169,11 @@ class Instruction(_Declared):
 
     # ------------------------------------------------------------------ values
 
+    @property
+    def bits(self) -> Bits | None:
+        """The bits of the command, if it was decoded or has been encoded before (see `encoded`)."""
+        return self._bits
+
     def value_of(self, name: str) -> object:
         """The operand or attribute of that name."""
         values = self._values

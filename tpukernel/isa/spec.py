@@ -219,6 +219,8 @@ class OperandField(Spec[T]):
     def __init__(self, default: T | _Required, direction: Direction | Callable[[Instruction], Direction]) -> None:
         super().__init__(default)
         self._direction: Direction | Callable[[Instruction], Direction] = direction
+        self.address_fields: tuple[str, ...] = ()
+        """The fields of the address, lowest bits first, of an operand that may be a tensor."""
 
     def direction(self, instruction: Instruction) -> Direction:
         """Whether this instruction reads the operand, writes it, or both."""
@@ -266,6 +268,7 @@ class LocalField(OperandField[LocalTensor | Constant | None]):
         self.const = const
         self.present = present
         self.address = address or f"{prefix}_addr"
+        self.address_fields = (self.address,)
 
     def read(self, instruction: Instruction, bits: Bits) -> LocalTensor | Constant | None:
         if self.present and not self.present(bits):

@@ -18,6 +18,7 @@ from tpukernel.isa.errors import DeadlockError
 from tpukernel.sim import Machine, Step
 from tpukernel.sim.errors import ExecutionError
 from tpukernel.sim.jit import plan, plan_of, run
+from tpukernel.sim.jit.assembly import unmet
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.llvm import Target
 from tpukernel.sim.machine import ExecutionEngine
@@ -191,7 +192,7 @@ def test_threads_meet_where_they_have_to() -> None:
     program.append(Arith(op=ArithOp.ADD, dst=third, src0=second, src1=second))
     memory = filled().memory
     calls = [call for instruction in program for call in plan.lower(instruction, memory) or ()]
-    assert [bool(flag) for flag in plan.unmet(calls)] == [True, True, False, False, False, False, False]
+    assert [bool(flag) for flag in unmet(calls)] == [True, True, False, False, False, False, False]
 
 
 @pytest.mark.parametrize("threads", [2, 3])

@@ -16,7 +16,7 @@ from tests.support.operand_values import operand_values
 from tpukernel.api import Function, rows
 from tpukernel.isa.instruction import Instruction
 from tpukernel.sim.errors import EngineChoiceError
-from tpukernel.sim.jit import plan, run
+from tpukernel.sim.jit import assembly, run
 from tpukernel.sim.jit.threads import THREADS, default_threads, processors
 
 FUNCTIONS = [name for name in drawable_functions() if isinstance(row := rows().get(name), Function) and row.emits]
@@ -27,7 +27,7 @@ MOST_MACS = 300_000
 @pytest.fixture(scope="module")
 def on_three_threads() -> Iterator[Comparison]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "SMALL_NANOSECONDS", 0.0)
+        patch.setattr(assembly, "SMALL_NANOSECONDS", 0.0)
         patch.setattr(run, "PARALLEL_NANOSECONDS", 0.0)
         patch.setattr(run, "default_threads", lambda: 3)
         yield Comparison()

@@ -7,35 +7,29 @@ memories of a chip; bound to a machine, they become pointers. Plans are kept wit
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import accumulate, pairwise
 from threading import Lock
 from typing import cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tpukernel.errors import TpuError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
+from tpukernel.sim.jit.alike import Lower, lower_all
+from tpukernel.sim.jit.assembly import Tables, Words, assemble
 from tpukernel.sim.jit.kernel import ARGUMENTS, REGISTERS, SCRATCH, Call, Kernel
 from tpukernel.sim.jit.llvm import load_kernel
-from tpukernel.sim.jit.stream import CONTROL_WORDS, NO_BARRIER, ROW, SMALL, WITH_DENORMALS
+from tpukernel.sim.jit.stream import CONTROL_WORDS
 from tpukernel.sim.memory import Memory
 
-__all__ = ["Bound", "Plan", "address_of", "lower", "plan_of", "unmet"]
-
-SMALL_NANOSECONDS = 2000.0
-"""A call that takes less is not worth splitting."""
-
-Words = NDArray[np.int64]
-Lower = Callable[[Instruction, Memory], "list[Call] | None"]
+__all__ = ["Bound", "Plan", "address_of", "lower", "plan_of"]
 
 
 @cache
@@ -65,22 +59,15 @@ class Plan:
 
     Attributes:
         order: the commands in the order in which they run.
-        starts: by command, its first row of the table; one more at the end.
         native: by command, whether rows of the table do it.
         native_until: by command, the position of the first one from there on that the interpreter has to do.
-        spent: by command, estimated nanoseconds of all rows before it; one more at the end.
+        tables: what the executor works off.
     """
 
     order: list[Instruction]
-    starts: list[int]
     native: list[bool]
     native_until: list[int]
-    spent: list[float]
-    _table: Words
-    _records: Words
-    _record_starts: Words
-    _pointers: dict[str, Words]
-    _scratch: int
+    tables: Tables
     _bound: WeakKeyDictionary[Memory, Bound] = field(default_factory=WeakKeyDictionary["Memory", "Bound"])
 
     def bound(self, memory: Memory) -> Bound:
@@ -91,13 +78,14 @@ class Plan:
         return found
 
     def _bind(self, memory: Memory) -> Bound:
-        records, table = self._records.copy(), self._table.copy()
-        scratch = np.empty(self._scratch + 64, np.uint8)
+        tables = self.tables
+        records, table = tables.records.copy(), tables.rows.copy()
+        scratch = np.empty(tables.scratch + 64, np.uint8)
         bases = {name: space.ctypes.data for name, space in memory.spaces.items()}
         bases |= {SCRATCH: (scratch.ctypes.data + 63) // 64 * 64, ARGUMENTS: records.ctypes.data, REGISTERS: memory.registers.ctypes.data}
-        for space, words in self._pointers.items():
+        for space, words in tables.pointers.items():
             records[words] += bases[space]
-        table[:, 1] = records.ctypes.data + 8 * self._record_starts
+        table[:, 1] = records.ctypes.data + 8 * tables.record_starts
         words = np.zeros(CONTROL_WORDS, np.int64)
         return Bound(table.ctypes.data, words.ctypes.data, words, (table, records, scratch))
 
@@ -165,64 +153,12 @@ def address_of(kernel: Kernel) -> int:
     return found
 
 
-def _flags(call: Call) -> int:
-    small = call.units == 1 or call.cost < SMALL_NANOSECONDS
-    return (WITH_DENORMALS if call.kernel.ieee else 0) | (SMALL if small else 0)
-
-
-def unmet(calls: Sequence[Call]) -> Words:
-    """The flag `NO_BARRIER` for the rows behind which the threads need not meet: where one small row follows the other, and in stretches of
-    large ones whose units stay in their lanes, so that each thread finds there what it has itself made.
-    """
-    flags = np.zeros(len(calls), np.int64)
-    read: set[str] = set()
-    written: set[str] = set()
-    for row, (call, following) in enumerate(pairwise(calls)):
-        small = _flags(call) & SMALL, _flags(following) & SMALL
-        if any(small):
-            flags[row] = NO_BARRIER if all(small) else 0
-            continue
-        if call.by_lane is None or following.by_lane is None or call.guarded or call.units != following.units:
-            continue
-        if row == 0 or not flags[row - 1] & NO_BARRIER:
-            read, written = set(call.by_lane[0]), set(call.by_lane[1])
-        if not following.by_lane[1] & (read | written) and not following.by_lane[0] & written:
-            flags[row] = NO_BARRIER
-            read |= following.by_lane[0]
-            written |= following.by_lane[1]
-    return flags
-
-
 def _make(order: list[Instruction], memory: Memory) -> Plan:
-    lowered = [lower(instruction, memory) for instruction in order]
-    calls = [call for found in lowered for call in found or ()]
-    starts = np.cumsum([0, *(len(found or ()) for found in lowered)]).tolist()
-    record_starts = np.cumsum([0, *(len(call.record) for call in calls)], dtype=np.int64)
-    table = np.zeros((len(calls), ROW), np.int64)
-    pointers: dict[str, list[int]] = {}
-    words: list[int] = []
-    for row, (call, start) in enumerate(zip(calls, record_starts.tolist(), strict=False)):
-        table[row] = (address_of(call.kernel), 0, call.units, _flags(call), 0, 0)
-        for word, space in call.pointers:
-            pointers.setdefault(space, []).append(start + word)
-            if space == ARGUMENTS:
-                call.record[word] += 8 * start
-        words += call.record
-    table[:, 3] |= unmet(calls)
-    native = [found is not None for found in lowered]
+    lowered = lower_all(order, memory, lower)
+    tables = assemble(lowered, address_of)
+    native = [found.calls is not None for found in lowered]
     native_until: list[int] = [len(native)] * len(native)
     for position in range(len(native) - 1, -1, -1):
         following = native_until[position + 1] if position + 1 < len(native) else len(native)
         native_until[position] = following if native[position] else position
-    return Plan(
-        order=order,
-        starts=starts,
-        native=native,
-        native_until=native_until,
-        spent=[0.0, *accumulate(sum(call.cost for call in found or ()) for found in lowered)],
-        _table=table,
-        _records=np.array(words, np.int64),
-        _record_starts=record_starts[:-1],
-        _pointers={space: np.array(found, np.int64) for space, found in pointers.items()},
-        _scratch=max((call.scratch for call in calls), default=0),
-    )
+    return Plan(order, native, native_until, tables)

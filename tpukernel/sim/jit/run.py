@@ -60,17 +60,17 @@ class NativeExecution:
 
     def _stretch(self, begin: int, end: int) -> int:
         """Where the native commands end that begin there, or where enough work is done for one call."""
-        spent = self._plan.spent
+        spent = self._plan.tables.spent
         enough = bisect_left(spent, spent[begin] + CHUNK_NANOSECONDS, begin + 1)
         return min(end, self._plan.native_until[begin], enough)
 
     def _native(self, begin: int, end: int) -> int:
         """Run rows of the table; where it goes on."""
-        starts = self._plan.starts
+        starts, spent = self._plan.tables.starts, self._plan.tables.spent
         first, last = starts[begin], starts[end]
         if first == last:
             return end
-        row = self._rows(first, last, self._plan.spent[end] - self._plan.spent[begin])
+        row = self._rows(first, last, spent[end] - spent[begin])
         if row == last:
             return end
         self._bound.words[:] = 0
