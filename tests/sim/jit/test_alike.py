@@ -155,3 +155,14 @@ def test_records_of_alike_commands_have_their_own_pointers() -> None:
         found = machine.dump(SystemTensor(DDR + 0x800000, (40, 64, 8, 8), f32))
         assert np.array_equal(found, values + (np.arange(40, dtype=np.float32) % 2)[:, None, None, None])
     assert len(plan_of(program, machine.memory).tables.records) > 0
+
+
+def test_local_memory_by_its_system_address() -> None:
+    """No TIU command should have such an operand; it is one stretch then, whatever the lanes."""
+    base, shape = CHIP.regions["lmem"].base, (1, 64, 8, 8)
+    check(
+        [
+            Arith(op=ArithOp.ABS, dst=LocalTensor(base + by, shape, f32), src0=LocalTensor(64, shape, f32))
+            for by in (0, 64, 0x40000, 0x40040)
+        ]
+    )

@@ -141,7 +141,7 @@ class _Likeness:
         except TpuError:  # an operand in no memory: the interpreter raises the error in its turn
             return None
 
-    def _placed(self, others: Hashable, addresses: Sequence[_Address], unit: type[Instruction]) -> tuple[Hashable, _Starts]:
+    def _placed(self, others: Hashable, addresses: Sequence[_Address], unit: type[Instruction]) -> tuple[Hashable, _Starts] | None:
         firsts: dict[str, int] = {}
         relations: list[tuple[object, ...]] = []
         lane_bytes, local = self._chip.lane_bytes, self._local
@@ -150,6 +150,8 @@ class _Likeness:
                 system, address = False, address - local.base
             if system or address >= self._chip.local_bytes:
                 space, offset = self._memory.locate(address)
+                if space == "lmem":  # by its system address, as no TIU command should have it: the elements need not stay in their lanes
+                    return None
                 relations.append((space, offset - firsts.setdefault(space, offset)))
                 continue
             lane, byte = divmod(address, lane_bytes)
