@@ -51,7 +51,7 @@ def _sources(instruction: Arith) -> tuple[list[LocalTensor | Constant], str]:
     if op in SHIFTABLE - _EXTREMES and src2 is not None:
         amount = int(src2.value) if isinstance(src2, Constant) else None
         if amount != 0:
-            return [*sources, src2], "any" if amount is None or amount > 0 else "right"
+            return [*sources, src2], "any" if amount is None else "left" if amount > 0 else "right"
     return sources, "none"
 
 

@@ -26,7 +26,8 @@ class Request:
         dst: type of the result.
         sources: types of the sources in order: `src0`, `src1`, then the value of a select or the shift, then (of MAC) the old result.
         rounding, iterations: as in the instruction.
-        shift: whether the shift of the result is known to be none ("none"), to the right ("right"), or anything ("any").
+        shift: whether the shift of the result is known to be none ("none"), to the left ("left"), to the right ("right"), or anything
+            ("any").
         shifts: of MAC: its constant.
     """
 
@@ -48,7 +49,7 @@ class Request:
 def operation(request: Request) -> Elementwise:
     """The operation as something that a nest can execute."""
     op, dst, a = request.op, request.dst, request.sources[0]
-    ieee = op is ArithOp.CAST and casts.needs_denormals(a, dst)
+    ieee = op is ArithOp.CAST and casts.needs_denormals(a, dst, request.rounding)
     body = _float_body(request) if a.is_float or op is ArithOp.CAST or op in SELECTS or op in MOVES else _integer_body(request)
     return Elementwise(
         key=request.key,
@@ -67,7 +68,7 @@ def _width(request: Request) -> int:
     if request.sources[0].is_float:
         return widest if op in MOVES or op is ArithOp.ABS else 32
     if op in _COMPUTED:
-        return 64 if request.shift == "any" else _exact_width(request)
+        return _exact_width(request)
     if op in SHIFTS or op in (ArithOp.MAC, ArithOp.MUL_HIGH):
         return 64
     return 32 if op is ArithOp.ROTATE else widest
@@ -132,8 +133,10 @@ _SUMS = {ArithOp.ADD, ArithOp.ADDS}
 def _exact_width(request: Request) -> int:
     """Bits in which a sum, difference or product is exact (or, where it wraps, has the bits of the result), and can be shifted right."""
     a, b = request.sources[:2]
-    if request.shift == "none" and request.op not in SATURATING:
-        return request.dst.bits
+    if request.op not in SATURATING and request.shift in ("none", "left"):
+        return request.dst.bits if request.shift == "none" else 32  # so that it can be shifted by 31
+    if request.shift in ("left", "any"):
+        return 64
     if request.op in _PRODUCTS:
         if request.shift == "none" and a.bits == b.bits == 16:
             return 32 if a.is_signed or b.is_signed else 64
@@ -171,7 +174,7 @@ def _integer_body(request: Request) -> Emit:
 
 def _computed(request: Request) -> Emit:
     op, dst, (a_type, b_type) = request.op, request.dst, request.sources[:2]
-    width = 64 if request.shift == "any" else _exact_width(request)
+    width = _exact_width(request)
 
     def emit(values: Sequence[Value]) -> Value:
         if request.shift == "none" and op in SATURATING - _PRODUCTS and a_type == b_type == dst:
@@ -187,6 +190,8 @@ def _computed(request: Request) -> Emit:
             wide = ints.shift_right(wide, amount.like(0) - amount, request.rounding)
         elif op is ArithOp.MULS:
             return ints.shift_saturated(wide, amount, request.rounding, dst)
+        elif request.shift == "left":
+            wide = Wide(wide.value << (amount & 31), wide.unsigned)
         else:
             wide = ints.shift(wide, amount, request.rounding)
         return ints.saturate(wide, dst) if op in SATURATING else ints.wrap(wide, dst)

@@ -7,7 +7,7 @@ code, whatever the layouts are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -31,6 +31,8 @@ class Inner(Enum):
     """Elements follow each other."""
     SAME = "s"
     """One element for the whole loop."""
+    FIXED = "f"
+    """One element for all loops."""
     APART = "a"
     """A stride that is known at run time."""
 
@@ -109,14 +111,16 @@ class _Emitter:
         record, first, last = function.arguments
         words = [record.offset(8 * k).load(I64, 8) for k in range(_HEAD)]
         self.sizes, self.last = words[:DIMS], words[DIMS]
-        self.pointers: list[Value] = []
-        self.strides: list[list[Value]] = []
-        for k in range(len(self.bytes)):
-            start = 8 * (_HEAD + k * _WORDS)
-            self.pointers.append(record.offset(start).load(PTR, 8))
-            self.strides.append([record.offset(start + 8 * (1 + d)).load(I64, 8) for d in range(DIMS)])
-        self.buffers = [function.alloca(size * self.lanes) for size in self.bytes]
-        begin = [pointer.offset(first * strides[0]) for pointer, strides in zip(self.pointers, self.strides, strict=True)]
+        starts = [8 * (_HEAD + k * _WORDS) for k in range(len(self.bytes))]
+        pointers = [record.offset(start).load(PTR, 8) for start in starts]
+        fixed = [k for k, kind in enumerate(kernel.inner) if kind is Inner.FIXED and k >= self.results]
+        self.fixed = {k: self._vector(k, pointers[k]) for k in fixed}
+        self.carried = [k for k in range(len(self.bytes)) if k not in self.fixed]
+        dims = (0, *range(DIMS + 1 - kernel.depth, DIMS))
+        self.strides = {k: {d: record.offset(starts[k] + 8 * (1 + d)).load(I64, 8) for d in dims} for k in self.carried}
+        buffered = [k for k in self.carried if k < self.results or kernel.inner[k] is not Inner.SAME]
+        self.buffers = {k: function.alloca(self.bytes[k] * self.lanes) for k in buffered}
+        begin = [pointers[k].offset(first * self.strides[k][0]) for k in self.carried]
         with function.loop(first, last, carried=begin, maybe_none=True) as loop:
             is_last = loop.index.compare("eq", self.sizes[0] - 1)
             self._outer(DIMS + 1 - kernel.depth, loop.values, is_last.choose(self.last, self.sizes[DIMS - 1]))
@@ -124,21 +128,21 @@ class _Emitter:
         function.ret(0)
 
     def _advanced(self, pointers: Sequence[Value], dim: int) -> list[Value]:
-        return [pointer.offset(strides[dim]) for pointer, strides in zip(pointers, self.strides, strict=True)]
+        return [pointer.offset(self.strides[k][dim]) for pointer, k in zip(pointers, self.carried, strict=True)]
 
     def _outer(self, dim: int, pointers: Sequence[Value], count: Value) -> None:
         if dim == DIMS - 1:
-            self._inner(pointers, count)
+            self._inner(dict(zip(self.carried, pointers, strict=True)), count)
             return
         with self.function.loop(0, self.sizes[dim], carried=pointers) as loop:
             self._outer(dim + 1, loop.values, count)
             loop.next = self._advanced(loop.values, dim)
 
-    def _inner(self, pointers: Sequence[Value], count: Value) -> None:
+    def _inner(self, pointers: Mapping[int, Value], count: Value) -> None:
         """The innermost loop: vectors, and at the end a part of one."""
         function, kinds, lanes = self.function, self.kernel.inner, self.lanes
         tables = {self.results + number for number in self.kernel.operation.tables}
-        same = {
+        same = self.fixed | {
             k: pointers[k] if k in tables else self._vector(k, pointers[k])
             for k, kind in enumerate(kinds)
             if kind is Inner.SAME and k >= self.results
@@ -304,10 +308,11 @@ def _drafts(operation: Elementwise, operands: tuple[tuple[str, Form], ...]) -> t
 
 
 def _draft(operation: Elementwise, spaces: Sequence[str], nest: Nest) -> _Draft:
-    sizes = (*operation.results, *operation.sources)
-    inner = tuple(map(_inner_class, sizes, (strides[-1] for strides in nest.strides)))
+    sizes, results = (*operation.results, *operation.sources), len(operation.results)
+    fixable = [k - results not in operation.tables and k >= results for k in range(len(sizes))]
+    inner = tuple(map(_inner_class, sizes, nest.strides, fixable))
     record, bases, constants = [*nest.sizes, nest.last], list[tuple[int, int]](), list[int]()
-    end, results = _HEAD + len(spaces) * _WORDS, len(operation.results)
+    end = _HEAD + len(spaces) * _WORDS
     pointers: list[tuple[int, str]] = []
     for number, (space, offset, strides) in enumerate(zip(spaces, nest.offsets, nest.strides, strict=True)):
         pointers.append((len(record), space))
@@ -332,5 +337,7 @@ def _draft(operation: Elementwise, spaces: Sequence[str], nest: Nest) -> _Draft:
     )
 
 
-def _inner_class(size: int, stride: int) -> Inner:
-    return Inner.RUN if stride == size else Inner.SAME if stride == 0 else Inner.APART
+def _inner_class(size: int, strides: Sequence[int], fixable: bool) -> Inner:
+    if fixable and not any(strides):
+        return Inner.FIXED
+    return Inner.RUN if strides[-1] == size else Inner.SAME if strides[-1] == 0 else Inner.APART

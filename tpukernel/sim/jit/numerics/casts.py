@@ -24,9 +24,10 @@ __all__ = ["cast", "needs_denormals", "width"]
 _LARGEST_F16 = 65504.0
 
 
-def needs_denormals(source: Dtype, dtype: Dtype) -> bool:
-    """Whether the conversion has to see denormal numbers (`Kernel.ieee`)."""
-    return source.is_float and (dtype.is_int or dtype == source)
+def needs_denormals(source: Dtype, dtype: Dtype, rounding: Rounding) -> bool:
+    """Whether the conversion has to see denormal numbers (`Kernel.ieee`): rounded to whole ones, the nearest to them may be 1."""
+    whole = source.is_float and (dtype.is_int or dtype == source)
+    return whole and rounding not in (Rounding.HALF_EVEN, Rounding.HALF_AWAY, Rounding.TOWARD_ZERO)
 
 
 def width(source: Dtype, dtype: Dtype) -> int:
