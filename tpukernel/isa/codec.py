@@ -6,6 +6,8 @@ A stream is what a BModel holds for one engine: commands back to back, as a rule
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
 
 from tpukernel.chips.chip import Chip, Engine, chip_of
 from tpukernel.isa.errors import (
@@ -17,14 +19,58 @@ from tpukernel.isa.errors import (
     UnknownCommandError,
     UnsupportedCommandError,
 )
-from tpukernel.isa.format import Bits
+from tpukernel.isa.format import Bits, Format
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.tables import InstructionSet, instruction_set
 
 __all__ = ["decode", "encode"]
 
-_HEAD_BYTES = {"tiu": 7, "gdma": 5}
-"""Bytes that must be there to tell what a command is."""
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """Where a command says what it is.
+
+    Attributes:
+        begin, end: bytes that hold the number of the operation: the code and above it the sub-operation.
+        shift, mask: that number in them.
+        code_bits: width of the code.
+        short: the bit of the first byte that says that it is a short command.
+    """
+
+    begin: int
+    end: int
+    shift: int
+    mask: int
+    code_bits: int
+    short: int
+
+
+_HEADS: dict[Engine, _Head] = {"tiu": _Head(5, 7, 1, 0x1FF, 4, 1), "gdma": _Head(4, 5, 0, 0x7F, 4, 8)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of command: class, format, bytes, the bit that says that it is short, and whether it can be the end of a stream."""
+
+    unit: type[Instruction]
+    format: Format
+    bytes: int
+    short: int
+    may_end: bool
+
+
+@cache
+def _kinds(chip: Chip, engine: Engine) -> dict[int, _Kind]:
+    """By the number of the operation: the kinds of commands of an engine."""
+    head = _HEADS[engine]
+    return {
+        sub << head.code_bits | code: _Kind(
+            unit, format, format.bytes, head.short if unit.fixed.get("cmd_short", 0) else 0, unit.is_end is not Instruction.is_end
+        )
+        for (of, code, sub), (unit, format) in instruction_set(chip).commands.items()
+        if of == engine
+    }
+
 
 _CUT = "the stream was cut, or is none: check where it starts and how many bytes it has"
 _NO_STREAM = "check that these are the bytes of a command stream, of this engine and for this chip"
@@ -49,20 +95,25 @@ def decode(chip: Chip | str, engine: Engine, data: bytes | bytearray | memoryvie
         EngineError: no such engine.
     """
     chip = chip_of(chip)
-    if engine not in _HEAD_BYTES:
+    if engine not in _HEADS:
         raise EngineError(f"there is no engine {engine!r}", help="use 'tiu' or 'gdma'")
     commands = instruction_set(chip)
-    known, valid = commands.commands, _Controls()
+    head, kinds, valid = _HEADS[engine], _kinds(chip, engine), _Controls()
+    begin, need, shift, mask, short = head.begin, head.end, head.shift, head.mask, head.short
     data = bytes(data)
     found: list[Instruction] = []
     offset, size = 0, len(data)
     while offset < size:
-        code, sub, short = _head(engine, data, offset)
-        entry = known.get((engine, code, sub))
-        if entry is None or short != entry[0].fixed.get("cmd_short", 0):
-            raise _no_command(commands, engine, offset, code, sub, short)
-        unit, format = entry
-        end = offset + format.bytes
+        if size - offset < need:
+            raise TruncatedStreamError(
+                f"bytes are left, but too few for a command: {size - offset}", engine=engine, offset=offset, help=_CUT
+            )
+        number = int.from_bytes(data[offset + begin : offset + need], "little") >> shift & mask
+        kind = kinds.get(number)
+        if kind is None or data[offset] & short != kind.short:
+            raise _no_command(commands, engine, offset, number, bool(data[offset] & short))
+        unit, format = kind.unit, kind.format
+        end = offset + kind.bytes
         if end > size:
             raise TruncatedStreamError(
                 f"the command {format.name} has {format.bytes} bytes, but only {size - offset} are left",
@@ -75,7 +126,7 @@ def decode(chip: Chip | str, engine: Engine, data: bytes | bytearray | memoryvie
         instruction = unit.view(bits, (engine, offset))
         found.append(instruction)
         offset = end
-        if instruction.is_end:
+        if kind.may_end and instruction.is_end:
             rest = data[offset:].lstrip(b"\0")
             if rest:
                 raise TrailingBytesError(
@@ -109,22 +160,11 @@ class _Controls:
         self._seen.add((unit, control))
 
 
-def _head(engine: Engine, data: bytes, offset: int) -> tuple[int, int, int]:
-    """(operation code, sub-operation, short flag) of the command at `offset`."""
-    need = _HEAD_BYTES[engine]
-    if len(data) - offset < need:
-        raise TruncatedStreamError(
-            f"bytes are left, but too few for a command: {len(data) - offset}", engine=engine, offset=offset, help=_CUT
-        )
-    head = int.from_bytes(data[offset : offset + need], "little")
-    if engine == "tiu":
-        return head >> 41 & 0xF, head >> 45 & 0x1F, head & 1
-    return head >> 32 & 0xF, head >> 36 & 0x7, head >> 3 & 1
-
-
 def _no_command(
-    commands: InstructionSet, engine: Engine, offset: int, code: int, sub: int, short: int
+    commands: InstructionSet, engine: Engine, offset: int, number: int, short: bool
 ) -> UnknownCommandError | UnsupportedCommandError:
+    code_bits = _HEADS[engine].code_bits
+    code, sub = number & (1 << code_bits) - 1, number >> code_bits
     chip, numbers = commands.chip, f"operation code {code}, sub-operation {sub}"
     name = commands.never_emitted.get((engine, code, sub))
     if name is not None:

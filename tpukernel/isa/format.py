@@ -53,6 +53,11 @@ class Format:
         return sum(((1 << width) - 1) << low for low, width in self.fields.values() if width < 16)
 
     @cached_property
+    def numbers(self) -> tuple[int, int, int, int]:
+        """Lowest bit and mask of the command's own number, and of the one that it waits for."""
+        return *self.masks["cmd_id"], *self.masks["cmd_id_dep"]
+
+    @cached_property
     def bits(self) -> int:
         """Width of the command."""
         return sum(int(entry.split(":")[1]) for entry in self.layout.split())

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar, Self, dataclass_transform
+from types import MemberDescriptorType
+from typing import TYPE_CHECKING, ClassVar, Self, cast, dataclass_transform
 
 from tpukernel.chips.chip import CHIPS, Chip, Engine, chip_of
 from tpukernel.chips.tensors import Constant, LocalTensor, Operand, SystemTensor
@@ -173,6 +174,16 @@ class Instruction(_Declared):
     def bits(self) -> Bits | None:
         """The bits of the command, if it was decoded or has been encoded before (see `encoded`)."""
         return self._bits
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """`id` and `depends`, at less cost than both on their own."""
+        bits = self._bits
+        if bits is None:
+            return self.id, self.depends
+        low, mask, awaited_low, awaited_mask = bits.format.numbers
+        record = bits.record
+        return record >> low & mask, record >> awaited_low & awaited_mask
 
     def value_of(self, name: str) -> object:
         """The operand or attribute of that name."""
@@ -384,12 +395,17 @@ class Instruction(_Declared):
         return f"{type(self).__name__}({shown}){residue}"
 
 
+_put_bits, _put_values, _put_residue, _put_origin = (
+    cast("MemberDescriptorType", vars(_Declared)[name]).__set__ for name in ("_bits", "_values", "_residue", "_origin")
+)
+"""What puts a value into an attribute, instructions being immutable; `object.__setattr__` would look for the attribute first."""
+
+
 def _set(instruction: Instruction, bits: Bits | None, values: dict[str, object], residue: dict[str, int] | None, origin: Origin) -> None:
-    put = object.__setattr__
-    put(instruction, "_bits", bits)
-    put(instruction, "_values", values)
-    put(instruction, "_residue", residue)
-    put(instruction, "_origin", origin)
+    _put_bits(instruction, bits)
+    _put_values(instruction, values)
+    _put_residue(instruction, residue)
+    _put_origin(instruction, origin)
 
 
 def _restored(

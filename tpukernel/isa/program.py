@@ -79,24 +79,23 @@ class Group:
             DependencyError: a command waits for a number that never comes.
             DeadlockError: the next commands of both engines wait for each other.
         """
-        position: dict[Engine, int] = {"tiu": 0, "gdma": 0}
-        finished: dict[Engine, int] = {"tiu": 0, "gdma": 0}
+        tiu, gdma = self.tiu, self.gdma
+        numbers = [instruction.numbers for instruction in tiu], [instruction.numbers for instruction in gdma]
+        next_tiu = next_gdma = finished_tiu = finished_gdma = 0
         while True:
-            ready: list[Engine] = [engine for engine in ENGINES if self._may_run(engine, position, finished)]
-            if not ready:
+            if next_tiu < len(tiu) and numbers[0][next_tiu][1] <= finished_gdma:
+                yield tiu[next_tiu]
+                finished_tiu = numbers[0][next_tiu][0]
+                next_tiu += 1
+            elif next_gdma < len(gdma) and numbers[1][next_gdma][1] <= finished_tiu:
+                yield gdma[next_gdma]
+                finished_gdma = numbers[1][next_gdma][0]
+                next_gdma += 1
+            else:
                 break
-            engine = ready[0]
-            instruction = self.commands(engine)[position[engine]]
-            position[engine] += 1
-            finished[engine] = instruction.id
-            yield instruction
-        stuck = [self.commands(engine)[position[engine]] for engine in ENGINES if position[engine] < len(self.commands(engine))]
+        stuck = [*tiu[next_tiu : next_tiu + 1], *gdma[next_gdma : next_gdma + 1]]
         if stuck:
-            raise _stuck(stuck, finished)
-
-    def _may_run(self, engine: Engine, position: dict[Engine, int], finished: dict[Engine, int]) -> bool:
-        commands, at = self.commands(engine), position[engine]
-        return at < len(commands) and commands[at].depends <= finished[_OTHER[engine]]
+            raise _stuck(stuck, {"tiu": finished_tiu, "gdma": finished_gdma})
 
 
 def _stuck(stuck: Sequence[Instruction], finished: dict[Engine, int]) -> DependencyError | DeadlockError:
@@ -153,7 +152,7 @@ class Program:
         group.tiu, group.gdma = decode(program.chip, "tiu", tiu), decode(program.chip, "gdma", gdma)
         for engine in ENGINES:
             for number, instruction in enumerate(group.commands(engine), start=1):
-                if instruction.id != number:
+                if instruction.numbers[0] != number:
                     raise DependencyError(
                         f"{engine} command {number} ({instruction.title}) has number {instruction.id}",
                         where=instruction.where,

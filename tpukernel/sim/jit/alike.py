@@ -120,6 +120,7 @@ class _Likeness:
         self._memory = memory
         self._chip = memory.chip
         self._local = memory.chip.regions["lmem"]
+        self._lane_bytes, self._local_bytes = memory.chip.lane_bytes, memory.chip.local_bytes
         self._layouts: dict[tuple[type[Instruction], int], _Layout | None] = {}
 
     def of(self, instruction: Instruction) -> tuple[Hashable, _Starts] | None:
@@ -142,26 +143,26 @@ class _Likeness:
             return None
 
     def _placed(self, others: Hashable, addresses: Sequence[_Address], unit: type[Instruction]) -> tuple[Hashable, _Starts] | None:
+        lane_bytes, local_bytes, local = self._lane_bytes, self._local_bytes, self._local
         firsts: dict[str, int] = {}
-        relations: list[tuple[object, ...]] = []
-        lane_bytes, local = self._chip.lane_bytes, self._local
+        relations: list[object] = [unit, others]
         for system, address in addresses:
-            if system and address in local:
+            if system and local.base <= address < local.base + local_bytes:
                 system, address = False, address - local.base
-            if system or address >= self._chip.local_bytes:
+            if system or address >= local_bytes:
                 space, offset = self._memory.locate(address)
                 if space == "lmem":  # by its system address, as no TIU command should have it: the elements need not stay in their lanes
                     return None
-                relations.append((space, offset - firsts.setdefault(space, offset)))
+                relations += space, offset - firsts.setdefault(space, offset)
                 continue
             lane, byte = divmod(address, lane_bytes)
             first = firsts.get("lmem")
             if first is None:
-                firsts["lmem"] = first = byte
-                relations.append((lane, byte if unit in CUT_AT_LANES else byte % self._chip.eu_bytes))
+                firsts["lmem"] = byte
+                relations += lane, byte if unit in CUT_AT_LANES else byte % self._chip.eu_bytes
             else:
-                relations.append((lane, byte - first))
-        return (unit, others, *relations), tuple(firsts.items())
+                relations += lane, byte - first
+        return tuple(relations), tuple(firsts.items())
 
 
 def _given(instruction: Instruction) -> tuple[Hashable, list[_Address]]:
