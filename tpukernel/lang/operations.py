@@ -22,6 +22,8 @@ Source = Tile | float
 
 _SHARED: Final = frozenset({"dtype", "left_right_dtype", "src0_src1_dtype"})
 """Parameters that give one data type for several operands."""
+_NUMBERED: Final = frozenset({"index", "mask", "count", "roi"})
+"""Operands that say which elements are meant; they are of types of their own."""
 
 
 @cache
@@ -98,7 +100,7 @@ class Operations:
                 )
         own = {parameter.name.removesuffix("_dtype") for parameter in parameters if parameter.name.endswith("_dtype")}
         shared = [parameter.kind.dtypes for parameter in parameters if parameter.name in _SHARED]
-        checked = {key: value for key, value in operands.items() if isinstance(value, Tensor) and key not in own}
+        checked = {key: value for key, value in operands.items() if isinstance(value, Tensor) and key not in own | _NUMBERED}
         if shared:
             self._same_dtype(name, checked, shared[0])
         elif "_fp32_" in row and not own:
@@ -114,6 +116,16 @@ class Operations:
         if allowed and not found <= set(allowed):
             names = " or ".join(dtype.name for dtype in allowed)
             raise UnsupportedDtypeError(f"{name} works on {names}, not on {told}", position=here(), help="convert with k.tiu.cast")
+
+    def _need_dtype(self, name: str, operand: str, tensor: Tensor, *allowed: Dtype) -> None:
+        """One operand has one of these data types."""
+        if tensor.dtype not in allowed:
+            names = " or ".join(dtype.name for dtype in allowed)
+            raise UnsupportedDtypeError(
+                f"{operand} of {self._group}.{name} is {tensor!r}, but has to be {names}",
+                position=here(),
+                help="make it of that type, or convert with k.tiu.cast",
+            )
 
     def _refuse(self, name: str, message: str, help: str) -> UnsupportedDtypeError:
         return UnsupportedDtypeError(f"{self._group}.{name} {message}", position=here(), help=help)

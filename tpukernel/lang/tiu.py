@@ -8,10 +8,17 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from tpukernel.isa.rounding import Rounding
+from tpukernel.lang.channels import ChannelOps
+from tpukernel.lang.convolution import ConvolutionOps
 from tpukernel.lang.errors import OperandTypeError
+from tpukernel.lang.functions import FunctionOps
+from tpukernel.lang.gathers import GatherOps
 from tpukernel.lang.ir import Attribute
-from tpukernel.lang.neural import NeuralOps
+from tpukernel.lang.lanes import LaneOps
+from tpukernel.lang.matrices import MatrixOps
 from tpukernel.lang.operations import Source
+from tpukernel.lang.pooling import PoolingOps
+from tpukernel.lang.quantize import QuantizationOps
 from tpukernel.lang.symbols import here
 from tpukernel.lang.tensors import Tensor, Tile
 from tpukernel.lang.trace import After, Token
@@ -49,7 +56,7 @@ _BINARY: Final[dict[tuple[str, Literal["float", "int"], Form], str]] = {
 """The function for an operation, the kind of numbers, and what the two operands are."""
 
 
-class TiuOps(NeuralOps):
+class TiuOps(FunctionOps, ChannelOps, ConvolutionOps, PoolingOps, MatrixOps, QuantizationOps, GatherOps, LaneOps):
     """Operations of the tensor unit."""
 
     # ------------------------------------------------------------------ two operands
@@ -180,6 +187,16 @@ class TiuOps(NeuralOps):
         """dst = x where the bits of a and b are equal, else y; tensors of whole buffers."""
         return self._select("select_equal", "tpu_bdc_equal_select", dst, a, b, x, y, after)
 
+    def max_select(self, dst: Tile, chosen: Tile, a: Source, b: Source, x: Source, y: Source, *, after: After = None) -> Token:
+        """dst = the larger one of a and b, and chosen = x where a > b, else y; tensors of whole buffers. Positions of maxima in steps."""
+        operands = {"dst0": dst, "dst1": chosen, "src0": a, "src1": b, "src2": x, "src3": y}
+        return self._emit("max_select", "tpu_bdc_maximum_greater_select", operands, after=after)
+
+    def min_select(self, dst: Tile, chosen: Tile, a: Source, b: Source, x: Source, y: Source, *, after: After = None) -> Token:
+        """dst = the smaller one of a and b, and chosen = x where a < b, else y; tensors of whole buffers."""
+        operands = {"dst0": dst, "dst1": chosen, "src0": a, "src1": b, "src2": x, "src3": y}
+        return self._emit("min_select", "tpu_bdc_minimum_less_select", operands, after=after)
+
     # ------------------------------------------------------------------ one operand
 
     def abs(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
@@ -229,24 +246,6 @@ class TiuOps(NeuralOps):
     def fill(self, dst: Tile, value: float, *, after: After = None) -> Token:
         """dst = value."""
         return self._emit("fill", "tpu_bdc_set_C", {"dst": dst}, {"C": value}, after)
-
-    # ------------------------------------------------------------------ lanes
-
-    def lane_broadcast(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
-        """dst = the one channel of src, (n, 1, h, w), in every channel."""
-        return self._emit("lane_broadcast", "tpu_bdc_npu_bcast", {"dst": dst, "src": src}, after=after)
-
-    def lane_copy(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
-        """dst = src, from any lane to any other."""
-        return self._unary("lane_copy", "tpu_bdc_cpy_cross_npu", dst, src, after)
-
-    def cw_transpose(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
-        """dst[n, c, h, w] = src[n, w, h, c]; the layout of dst is LINE_ALIGNED."""
-        return self._emit("cw_transpose", "tpu_bdc_cw_trans", {"dst": dst, "src": src}, after=after)
-
-    def wc_transpose(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
-        """dst[n, c, h, w] = src[n, w, h, c]; dst starts in lane 0."""
-        return self._emit("wc_transpose", "tpu_bdc_wc_trans", {"dst": dst, "src": src}, after=after)
 
     # ------------------------------------------------------------------ parts
 
