@@ -9,13 +9,14 @@ from __future__ import annotations
 import dis
 import linecache
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
 
-__all__ = ["Position", "assigned_name", "position_of", "user_frame"]
+__all__ = ["Position", "assigned_name", "pinned", "position_of", "user_frame"]
 
 _PROMPTS = (">>> ", "... ")
 
@@ -75,8 +76,26 @@ def _positions(code: CodeType) -> tuple[Position, ...]:
     return tuple(found)
 
 
+_pinned: list[Position] = []
+
+
+@contextmanager
+def pinned(position: Position | None) -> Iterator[None]:
+    """Inside, `position_of` gives this place: for code that writes something down in the name of the user, on whose line it shall stand."""
+    if position is None:
+        yield
+        return
+    _pinned.append(position)
+    try:
+        yield
+    finally:
+        _pinned.pop()
+
+
 def position_of(frame: FrameType) -> Position:
-    """The place of what a frame is executing."""
+    """The place of what a frame is executing, or the one that is `pinned`."""
+    if _pinned:
+        return _pinned[-1]
     code, index = frame.f_code, frame.f_lasti // 2
     positions = _positions(code)
     found = positions[index] if 0 <= index < len(positions) else Position(code.co_filename, frame.f_lineno)

@@ -1,0 +1,74 @@
+"""How a group is cut into slices: the way that fits into local memory and is estimated to be fastest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bmlang.compiler.arena import place
+from bmlang.compiler.errors import LocalMemoryFullError
+from bmlang.compiler.estimate import cycles_of
+from bmlang.compiler.steps import Group, Steps, build, sizes_to_try
+from tpukernel.chips.chip import Chip
+
+__all__ = ["Cut", "best_cut", "fits"]
+
+WORSE = 3
+"""After this many ways that are slower than the best one, finer ones are not tried."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A group in steps, with the estimated cycles."""
+
+    steps: Steps
+    cycles: int
+
+
+def fits(steps: Steps, chip: Chip) -> bool:
+    """Give the buffers of steps their addresses; False when there is no room."""
+    return place(steps.lives(), chip.lane_bytes - steps.scratch)
+
+
+def best_cut(group: Group, chip: Chip) -> Cut | None:
+    """The fastest way; None when no way fits."""
+    best: Cut | None = None
+    worse = 0
+    for size in sizes_to_try(group.anchor.form, chip):
+        found = _cut(group, size, chip)
+        if found is None:
+            continue
+        if best is None or found.cycles < best.cycles:
+            best, worse = found, 0
+        else:
+            worse += 1
+            if worse == WORSE:
+                break
+    return best
+
+
+def _cut(group: Group, size: tuple[int, int, int, int], chip: Chip) -> Cut | None:
+    for keep in (True, False):
+        steps = build(group, size, chip, keep=keep)
+        if steps is None:
+            return None
+        if fits(steps, chip):
+            return Cut(steps, cycles_of(steps, chip))
+    return None
+
+
+def needed_cut(group: Group, chip: Chip) -> Cut:
+    """As `best_cut`.
+
+    Raises:
+        LocalMemoryFullError: no way fits.
+    """
+    found = best_cut(group, chip)
+    if found is None:
+        work = group.anchor
+        inputs = ", ".join(f"{spec.dtype.name}{list(spec.shape)}" for spec in work.call.inputs if spec is not None)
+        raise LocalMemoryFullError(
+            f"{work.node.op} of {inputs} does not fit into local memory ({chip.lane_bytes:,} bytes of a lane) in any pieces",
+            position=work.node.position,
+            help="make the tensor smaller, or do it in several steps",
+        )
+    return found

@@ -1,0 +1,196 @@
+"""Steps become a kernel, and the kernel a program: every load, computation and store as an operation with an address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bmlang.bmodel.section import align
+from bmlang.compiler.arena import Buffer
+from bmlang.compiler.cut import fits
+from bmlang.compiler.groups import Alias, Emitted, Planned
+from bmlang.compiler.places import Coefficients, DeviceMemory, device_memory
+from bmlang.compiler.steps import Compute, Held, Load, Store
+from bmlang.graph.graph import Graph, Node
+from bmlang.layers.base import Piece
+from bmlang.layers.region import Region
+from bmlang.layers.registry import layer_of
+from tpukernel.chips.chip import Chip
+from tpukernel.dtypes import dtype_of
+from tpukernel.isa.program import Program
+from tpukernel.lang.builder import Builder
+from tpukernel.lang.elaborate import elaborate
+from tpukernel.lang.ir import KernelIr, Param
+from tpukernel.lang.tensors import Global, Tile, parameter
+from tpukernel.lang.trace import Tracer
+from tpukernel.source import Position, pinned
+
+__all__ = ["Emission", "emit"]
+
+
+@dataclass(frozen=True)
+class Emission:
+    """A graph as a program.
+
+    Attributes:
+        program: the commands, with end commands.
+        memory: where inputs, outputs and intermediate tensors lie.
+        coefficients: the contents of the memory of coefficients, in order; each begins at a multiple of 4 KiB.
+        nodes: the node of each command, by group, engine and number.
+    """
+
+    program: Program
+    memory: DeviceMemory
+    coefficients: Mapping[str, object]
+    nodes: Mapping[tuple[int, str, int], str]
+
+
+def emit(graph: Graph, groups: Sequence[Planned | Emitted | Alias], chip: Chip) -> Emission:
+    """The program of a graph whose nodes are grouped.
+
+    Raises:
+        KernelError, TpuError: the chip cannot do it; the message names the user's line.
+    """
+    return _Emitter(graph, chip).run(groups)
+
+
+class _Emitter:
+    def __init__(self, graph: Graph, chip: Chip) -> None:
+        self._graph, self._chip = graph, chip
+        self._tracer = Tracer(chip)
+        self._k = Builder(self._tracer)
+        self._params: dict[tuple[str, int, tuple[int, ...]], Param] = {}
+        self._coefficients = Coefficients()
+        self._constants: dict[str, str] = {}
+        self._tiles: dict[Buffer, Tile] = {}
+        self._positions: dict[int, str] = {}
+        self._pins: dict[str, Position] = {}
+        self._owners: dict[str, str] = {}
+
+    def run(self, groups: Sequence[Planned | Emitted | Alias]) -> Emission:
+        for group in groups:
+            if isinstance(group, Alias):
+                self._owners[group.node.outputs[0]] = self._owner(group.node.inputs[0])
+            elif isinstance(group, Emitted):
+                self._emit_node(group)
+            else:
+                self._emit_group(group)
+        coeff_start = self._chip.regions["ddr"].base
+        places: dict[str, int] = {}
+        end = coeff_start
+        for name, array in self._coefficients.arrays.items():
+            places[name] = end
+            end += align(array.nbytes)
+        memory = device_memory(self._graph, [self._touched(group) for group in groups], self._owners, end)
+        params = list(self._params.items())
+        shapes = {param.name: tuple(shape) for (_, _, shape), param in params}
+        bases = {**memory.addresses, **places}
+        addresses = {param.name: bases[name] + offset * param.dtype.itemsize for (name, offset, _), param in params}
+        kernel = KernelIr(self._graph.name, tuple(param for _, param in params), (), self._tracer.finish())
+        found = elaborate(kernel, shapes, self._chip, addresses=addresses)
+        nodes = {key: self._positions[id(position)] for key, position in found.positions.items() if id(position) in self._positions}
+        return Emission(found.program, memory, self._coefficients.arrays, nodes)
+
+    def _touched(self, group: Planned | Emitted | Alias) -> set[str]:
+        """The tensors in system memory that a group reads or writes."""
+        mentioned = {self._owner(name) for node in _nodes(group) for name in (*node.inputs, *node.outputs) if name}
+        return mentioned & {name for name, _, _ in self._params}
+
+    def _owner(self, name: str) -> str:
+        return self._owners.get(name, name)
+
+    # ------------------------------------------------------------------ tensors in system memory
+
+    def _system(self, name: str, offset: int, shape: tuple[int, ...]) -> Global:
+        """A tensor as a parameter of the kernel, seen with a shape of its own from an element on."""
+        if name in self._graph.constants:
+            if name not in self._constants:
+                self._constants[name] = self._coefficients.add(self._graph.constants[name])
+            dtype = self._graph.specs[name].dtype
+            name = self._constants[name]
+        elif name in self._coefficients.arrays:
+            dtype = dtype_of(self._coefficients.arrays[name].dtype)
+        else:
+            dtype = self._graph.specs[name].dtype
+            name = self._owner(name)
+        key = (name, offset, shape)
+        if key not in self._params:
+            unique = self._tracer.unique(name)
+            self._params[key] = Param(unique, "inout", shape, dtype)
+            self._tracer.shapes[unique] = shape
+        return parameter(self._params[key])
+
+    # ------------------------------------------------------------------ nodes
+
+    def _pin(self, node: Node) -> Position:
+        """A place of its own for each node, by which its commands are known."""
+        if node.name not in self._pins:
+            place = replace(node.position) if node.position is not None else Position(f"<{self._graph.name}>")
+            self._pins[node.name] = place
+            self._positions[id(place)] = node.name
+        return self._pins[node.name]
+
+    def _emit_node(self, group: Emitted) -> None:
+        node = group.node
+        outs = [self._system(name, 0, self._graph.specs[name].shape) for name in node.outputs]
+        ins = [self._system(name, 0, self._graph.specs[name].shape) if name else None for name in node.inputs]
+        with pinned(self._pin(node)):
+            layer_of(node.op).emit(self._k, outs, ins, group.call)
+
+    def _emit_group(self, group: Planned) -> None:
+        for cut in group.cuts:
+            assert fits(cut.steps, self._chip)  # noqa: S101  (gives addresses)
+            node = group.nodes[0]
+            for event in cut.steps.events():
+                if isinstance(event, Compute):
+                    node = event.work.node
+                with pinned(self._pin(node)):
+                    self._event(event)
+            self._tiles.clear()
+
+    def _event(self, event: Load | Compute | Store) -> None:
+        match event:
+            case Load():
+                self._load(event)
+            case Store():
+                source = self._tile(event.held.buffer)[event.held.box(event.region).slices()]
+                self._k.dma.store(self._system(event.value, event.offset, event.shape)[event.region.slices()], source)
+            case Compute():
+                self._compute(event)
+
+    def _load(self, load: Load) -> None:
+        name = load.source if isinstance(load.source, str) else self._coefficients.add(load.source)
+        source = self._system(name, load.offset, load.shape)[load.region.slices()]
+        if load.spread:
+            self._k.dma.broadcast(self._tile(load.buffer), source)
+        else:
+            self._k.dma.load(self._tile(load.buffer), source)
+
+    def _tile(self, buffer: Buffer) -> Tile:
+        if buffer not in self._tiles:
+            self._tiles[buffer] = self._k.local(buffer.shape, buffer.dtype, layout=buffer.layout, at=buffer.address, name=buffer.name)
+        return self._tiles[buffer]
+
+    def _compute(self, event: Compute) -> None:
+        feeds = event.work.form.feeds
+        outs = tuple(
+            self._box(held, region) for held, (_, region) in zip(event.outs, event.work.boxes(event.region), strict=True)
+        )
+        ins: dict[int, Tile] = {}
+        for index, held in event.ins.items():
+            if feeds[index].spread:
+                ins[index] = self._tile(held.buffer)[:, : event.region.size[1]]
+            else:
+                ins[index] = self._box(held, event.regions[index])
+        packed = tuple(self._tile(buffer) for buffer in event.packed)
+        event.work.form.tile(Piece(self._k, outs, ins, packed, event.region, event.regions))
+
+    def _box(self, held: Held, region: Region) -> Tile:
+        tile = self._tile(held.buffer)
+        return tile if region == held.region else tile[held.box(region).slices()]
+
+
+def _nodes(group: Planned | Emitted | Alias) -> Iterator[Node]:
+    yield from group.nodes if isinstance(group, Planned) else (group.node,)
+
+

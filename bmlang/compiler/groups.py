@@ -1,0 +1,176 @@
+"""Which nodes run together: neighbours whose results in between fit into local memory, as long as that is estimated to be faster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bmlang.compiler.canonical import elementwise_parts
+from bmlang.compiler.cut import Cut, best_cut, needed_cut
+from bmlang.compiler.errors import NoFormError
+from bmlang.compiler.steps import Group, Work
+from bmlang.graph.graph import Graph, Node
+from bmlang.layers.base import Call, Layer
+from bmlang.layers.registry import layer_of
+from tpukernel.chips.chip import Chip
+from tpukernel.chips.tensors import Layout
+from tpukernel.lang.signature import TensorSpec
+
+__all__ = ["Alias", "Emitted", "Planned", "call_of", "plan"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Nodes that run together, in one or several parts."""
+
+    nodes: tuple[Node, ...]
+    cuts: tuple[Cut, ...]
+
+    @property
+    def cycles(self) -> int:
+        return sum(cut.cycles for cut in self.cuts)
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A node with a global form."""
+
+    node: Node
+    call: Call
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A node whose result is its input, seen with another shape."""
+
+    node: Node
+
+
+def call_of(graph: Graph, node: Node, chip: Chip) -> Call:
+    """What is known about a node."""
+    return Call(
+        tuple(graph.spec(name) for name in node.inputs),
+        tuple(graph.specs[name] for name in node.outputs),
+        tuple(graph.constants.get(name) for name in node.inputs),
+        node.attrs,
+        chip,
+    )
+
+
+def plan(graph: Graph, chip: Chip) -> list[Planned | Emitted | Alias]:
+    """All nodes in groups, in order.
+
+    Raises:
+        NoFormError: the TPU cannot compute a node.
+        LocalMemoryFullError: a node does not fit.
+    """
+    return list(_Planner(graph, chip).run())
+
+
+class _Planner:
+    def __init__(self, graph: Graph, chip: Chip) -> None:
+        self._graph, self._chip = graph, chip
+        self._users = graph.users()
+        self._calls = {node.name: call_of(graph, node, chip) for node in graph.nodes}
+        self._alone: dict[str, Planned | None] = {}
+
+    def run(self) -> Iterator[Planned | Emitted | Alias]:
+        open_group: Planned | None = None
+        for node in self._graph.nodes:
+            layer = layer_of(node.op)
+            if layer.alias:
+                if open_group:
+                    yield open_group
+                open_group = None
+                yield Alias(node)
+                continue
+            if layer.local(self._calls[node.name]) is None:
+                if open_group:
+                    yield open_group
+                open_group = None
+                yield self._emitted(layer, node)
+                continue
+            joined = self._joined(open_group, node)
+            if joined is None:
+                if open_group:
+                    yield open_group
+                joined = self._single(node)
+            open_group = joined
+        if open_group:
+            yield open_group
+
+    def _emitted(self, layer: Layer, node: Node) -> Emitted:
+        if type(layer).emit is Layer.emit:
+            inputs = ", ".join(f"{spec.dtype.name}{list(spec.shape)}" for spec in self._calls[node.name].inputs if spec is not None)
+            raise NoFormError(
+                f"the TPU has no way to compute {node.op} of {inputs}", position=node.position, help="compute it in f32, or with other operators"
+            )
+        return Emitted(node, self._calls[node.name])
+
+    def _single(self, node: Node) -> Planned:
+        return Planned((node,), tuple(needed_cut(group, self._chip) for group in self._groups((node,)) or ()))
+
+    def _joined(self, group: Planned | None, node: Node) -> Planned | None:
+        """The group with one node more; None when that is not possible or not faster."""
+        if group is None:
+            return None
+        nodes = (*group.nodes, node)
+        groups = self._groups(nodes)
+        if groups is None:
+            return None
+        cuts: list[Cut] = []
+        for each in groups:
+            cut = best_cut(each, self._chip)
+            if cut is None:
+                return None
+            cuts.append(cut)
+        joined = Planned(nodes, tuple(cuts))
+        return joined if joined.cycles <= group.cycles + self._single(node).cycles else None
+
+    def _groups(self, nodes: Sequence[Node]) -> list[Group] | None:
+        """The parts of a group of these nodes; None when they do not fit together."""
+        inside = {node.name for node in nodes}
+        stored = frozenset(
+            output
+            for node in nodes
+            for output in node.outputs
+            if output in self._graph.outputs or any(user.name not in inside for user in self._users[output])
+        )
+        if all(layer_of(node.op).elementwise for node in nodes):
+            groups = list(self._elementwise(nodes, stored))
+            return groups if all(_agree(group.works) for group in groups) else None
+        works = [self._work(node, self._calls[node.name]) for node in nodes]
+        return [Group(tuple(works), stored)] if _agree(works) else None
+
+    def _elementwise(self, nodes: Sequence[Node], stored: frozenset[str]) -> Iterator[Group]:
+        names = dict.fromkeys(name for node in nodes for name in (*node.inputs, *node.outputs) if name)
+        numbers = {name for name in names if name in self._graph.constants and self._graph.constants[name].size == 1}
+        shapes = {name: self._graph.specs[name].shape for name in names if name not in numbers}
+        widest = max(self._graph.specs[name].dtype.itemsize for name in shapes)
+        for part in elementwise_parts(shapes, widest, self._chip):
+            specs = {name: TensorSpec(shape, self._graph.specs[name].dtype) for name, (_, shape) in part.views.items()}
+            works = [self._work(node, _with_shapes(self._calls[node.name], node, specs)) for node in nodes]
+            yield Group(tuple(works), stored, {name: offset for name, (offset, _) in part.views.items()})
+
+    def _work(self, node: Node, call: Call) -> Work:
+        form = layer_of(node.op).local(call)
+        assert form is not None  # noqa: S101
+        return Work(node, call, form)
+
+
+def _with_shapes(call: Call, node: Node, specs: Mapping[str, TensorSpec]) -> Call:
+    inputs = tuple(specs.get(name, spec) for name, spec in zip(node.inputs, call.inputs, strict=True))
+    return replace(call, inputs=inputs, outputs=tuple(specs.get(name, spec) for name, spec in zip(node.outputs, call.outputs, strict=True)))
+
+
+def _agree(works: Sequence[Work]) -> bool:
+    """Whether each takes the results of the others in the shape in which they are made."""
+    made = {name: shape for work in works for name, shape in work.shapes()}
+    for work in works:
+        for index, feed in work.form.feeds.items():
+            source = work.node.inputs[index]
+            if source in made and (made[source] != feed.shape or feed.layout is not Layout.EU_ALIGNED or feed.spread):
+                return False
+        if any(name in made for index, name in enumerate(work.node.inputs) if index not in work.form.feeds):
+            return False
+    return True

@@ -1,0 +1,7 @@
+"""The graph of a function: tensors, and the operators between them."""
+
+from bmlang.graph.errors import GraphError
+from bmlang.graph.graph import Attribute, Graph, Node
+from bmlang.graph.verify import verify
+
+__all__ = ["Attribute", "Graph", "GraphError", "Node", "verify"]

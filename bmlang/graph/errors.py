@@ -1,0 +1,29 @@
+"""Errors of functions and their graphs.
+
+Codes: BML101-119 functions and their arguments, BML120-139 operators and shapes, BML140-159 compilation, BML160-169 graph text.
+"""
+
+from __future__ import annotations
+
+from tpukernel.errors import TpuError
+from tpukernel.source import Position
+
+__all__ = ["GraphError", "GraphStructureError"]
+
+
+class GraphError(TpuError):
+    """Base of the errors of functions, graphs and compilation.
+
+    Args:
+        message: what is wrong.
+        position: the user's line.
+        help: what to change.
+    """
+
+    def __init__(self, message: str, *, position: Position | None = None, where: str | None = None, help: str | None = None) -> None:
+        super().__init__(message, where=where or (None if position is None else position.rendered()), help=help)
+        self.position = position
+
+
+class GraphStructureError(GraphError, code="BML140"):
+    """A graph contradicts itself: a name that nothing makes, two makers of one name, a cycle."""

@@ -1,0 +1,124 @@
+"""A function as a graph: named tensors with a spec, nodes in an order in which they can run.
+
+Graphs are immutable; passes make new ones. Every tensor has one maker: an input, a constant, or a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tpukernel.dtypes import Dtype
+from tpukernel.lang.signature import TensorSpec
+from tpukernel.source import Position
+
+__all__ = ["Array", "Attribute", "Graph", "Node"]
+
+Array = NDArray[np.generic]
+Attribute = bool | int | float | str | Dtype | tuple["Attribute", ...] | None
+"""An argument of an operator that is no tensor."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator at work.
+
+    Attributes:
+        name: unique in the graph; what dumps, timelines and reports call it.
+        op: the layer, `domain::name`.
+        inputs: names of tensors; empty where an optional one is absent.
+        outputs: names of the tensors that it makes.
+        attrs: the other arguments.
+        position: where the user wrote it.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A function for concrete shapes.
+
+    Attributes:
+        name: of the function.
+        inputs: names of the tensors that the caller gives, in order.
+        outputs: names of those that the caller gets, in order.
+        specs: shape and data type of every tensor.
+        constants: the values of those that are known.
+        nodes: the operators, each behind those whose results it takes.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    specs: Mapping[str, TensorSpec]
+    constants: Mapping[str, Array]
+    nodes: tuple[Node, ...]
+
+    def spec(self, name: str) -> TensorSpec | None:
+        """Spec of a tensor; None for the empty name of an absent one."""
+        return self.specs[name] if name else None
+
+    def makers(self) -> Mapping[str, Node]:
+        """The node that makes each tensor which is neither input nor constant."""
+        return {output: node for node in self.nodes for output in node.outputs}
+
+    def users(self) -> Mapping[str, list[Node]]:
+        """The nodes that take each tensor, in order; a node that takes it twice is there once."""
+        found: dict[str, list[Node]] = {name: [] for name in self.specs}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                if name:
+                    found[name].append(node)
+        return found
+
+    def renamed(self, names: Mapping[str, str]) -> Graph:
+        """With other tensors in the place of some, in inputs of nodes and in outputs of the graph."""
+        nodes = tuple(replace(node, inputs=tuple(names.get(each, each) for each in node.inputs)) for node in self.nodes)
+        return replace(self, nodes=nodes, outputs=tuple(names.get(each, each) for each in self.outputs))
+
+    def with_nodes(
+        self,
+        nodes: Sequence[Node],
+        *,
+        specs: Mapping[str, TensorSpec] | None = None,
+        constants: Mapping[str, Array] | None = None,
+        outputs: Sequence[str] | None = None,
+    ) -> Graph:
+        """With other nodes and more tensors; what nobody mentions any more is dropped."""
+        all_specs, all_constants = {**self.specs, **(specs or {})}, {**self.constants, **(constants or {})}
+        kept = set(self.inputs) | set(self.outputs if outputs is None else outputs)
+        kept |= {name for node in nodes for name in (*node.inputs, *node.outputs)}
+        return replace(
+            self,
+            nodes=tuple(nodes),
+            outputs=self.outputs if outputs is None else tuple(outputs),
+            specs={name: spec for name, spec in all_specs.items() if name in kept},
+            constants={name: value for name, value in all_constants.items() if name in kept},
+        )
+
+    def __str__(self) -> str:
+        from bmlang.graph.text import text_of
+
+        return text_of(self)
+
+
+def unused_name(wanted: str, taken: Mapping[str, object] | set[str]) -> str:
+    """The wanted name, or that with a number, which nothing else has."""
+    return next(name for name in _numbered(wanted) if name not in taken)
+
+
+def _numbered(wanted: str) -> Iterator[str]:
+    yield wanted
+    number = 2
+    while True:
+        yield f"{wanted}_{number}"
+        number += 1

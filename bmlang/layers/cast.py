@@ -1,0 +1,89 @@
+"""Conversion between data types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast as typed
+
+import numpy as np
+
+from bmlang.graph.graph import Array, Attribute
+from bmlang.layers.base import Call, Layer, LocalForm, Piece
+from bmlang.layers.errors import OperatorArgumentError
+from bmlang.layers.pointwise import pointwise
+from bmlang.layers.registry import register
+from bmlang.layers.tensor import Operand, Tensor, apply, here
+from tpukernel.dtypes import DTYPES, Dtype, dtype_of
+from tpukernel.isa.rounding import Rounding
+from tpukernel.lang.operations import Source
+from tpukernel.lang.signature import TensorSpec
+from tpukernel.lang.tensors import Tile
+
+__all__ = ["Cast", "cast"]
+
+ROUNDINGS: Mapping[str, Rounding] = {
+    "half_to_even": Rounding.HALF_EVEN,
+    "half_away_from_zero": Rounding.HALF_AWAY,
+    "towards_zero": Rounding.TOWARD_ZERO,
+    "down": Rounding.DOWN,
+    "up": Rounding.UP,
+    "half_up": Rounding.HALF_UP,
+    "half_down": Rounding.HALF_DOWN,
+}
+"""The names of TpuLang."""
+
+
+@register
+class Cast(Layer):
+    """The numbers of x in another data type."""
+
+    name = "bm::cast"
+    defaults: Mapping[str, object] = {"dtype": ..., "rounding": "half_to_even"}
+    dtypes = tuple(DTYPES.values())
+    elementwise = True
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        (spec,) = inputs
+        assert spec is not None  # noqa: S101
+        if attrs["rounding"] not in ROUNDINGS:
+            raise OperatorArgumentError(f"bm::cast has no rounding {attrs['rounding']!r}", position=here(), help=f"choose from {', '.join(ROUNDINGS)}")
+        return TensorSpec(spec.shape, typed("Dtype", attrs["dtype"]))
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+        (x,) = inputs
+        assert x is not None  # noqa: S101
+        dtype = typed("Dtype", attrs["dtype"])
+        if dtype.is_float or np.issubdtype(x.dtype, np.integer):
+            return x
+        wide = x.astype(np.float64)
+        functions = {
+            "half_to_even": np.rint,
+            "half_away_from_zero": lambda each: np.trunc(each + np.copysign(0.5, each)),
+            "towards_zero": np.trunc,
+            "down": np.floor,
+            "up": np.ceil,
+            "half_up": lambda each: np.floor(each + 0.5),
+            "half_down": lambda each: np.ceil(each - 0.5),
+        }
+        return functions[str(attrs["rounding"])](wide)
+
+    def local(self, call: Call) -> LocalForm:
+        rounding = ROUNDINGS[str(call.attrs["rounding"])]
+
+        def compute(piece: Piece, operands: Sequence[Source]) -> None:
+            (source,) = operands
+            assert isinstance(source, Tile)  # noqa: S101
+            piece.k.tiu.cast(piece.out, source, rounding=rounding)
+
+        return pointwise(call, compute, numbers=False)
+
+
+def cast(x: Operand, dtype: Dtype | str, rounding: str = "half_to_even") -> Tensor:
+    """The numbers of x in another data type; integers are limited to it.
+
+    Args:
+        x: the tensor.
+        dtype: the data type, for example bm.f16.
+        rounding: "half_to_even", "half_away_from_zero", "towards_zero", "down" or "up".
+    """
+    return apply("bm::cast", x, dtype=dtype_of(dtype), rounding=rounding)

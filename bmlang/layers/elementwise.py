@@ -1,0 +1,140 @@
+"""Arithmetic element by element: two operands, broadcast as in numpy, or one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bmlang.graph.graph import Array, Attribute
+from bmlang.layers.base import FLOATS, Call, Layer, LocalForm, Piece
+from bmlang.layers.pointwise import broadcast_shape, common_dtype, pointwise
+from bmlang.layers.registry import add as add_layer
+from bmlang.layers.tensor import Operand, Tensor, apply
+from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16, u32
+from tpukernel.lang.operations import Source
+from tpukernel.lang.signature import TensorSpec
+
+__all__ = ["abs", "add", "div", "max", "min", "mul", "neg", "square", "sub"]
+
+INTEGERS = (i8, u8, i16, u16, i32, u32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elementwise(Layer):
+    """An operation element by element.
+
+    Attributes:
+        name: the layer.
+        inputs: names of its operands.
+        numpy: what it is in numpy.
+        compute: what it is on the tensor unit.
+        dtypes: the data types that it works on.
+        operations: elementwise operations of the tensor unit that it takes.
+        work_buffers: buffers like the result that it uses.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    numpy: Callable[..., Array]
+    compute: Callable[[Piece, Sequence[Source]], None]
+    dtypes: tuple[Dtype, ...] = FLOATS
+    operations: int = 1
+    work_buffers: int = 0
+    elementwise = True
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        given = [spec for spec in inputs if spec is not None]
+        allowed = (*FLOATS, *(dtype for dtype in self.dtypes if dtype.is_int))
+        return TensorSpec(broadcast_shape(self.name, given), common_dtype(self.name, given, allowed))
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+        return self.numpy(*inputs)
+
+    def local(self, call: Call) -> LocalForm:
+        return pointwise(call, self.compute, operations=self.operations, work_buffers=self.work_buffers)
+
+
+def _named(operation: str) -> Callable[[Piece, Sequence[Source]], None]:
+    """The operation of the tensor unit of this name."""
+
+    def compute(piece: Piece, operands: Sequence[Source]) -> None:
+        getattr(piece.k.tiu, operation)(piece.out, *operands)
+
+    return compute
+
+
+def _wide(numpy: Callable[..., Array]) -> Callable[..., Array]:
+    """In float64 or int64, so that nothing wraps before it is rounded."""
+
+    def reference(*arrays: Array) -> Array:
+        kind = np.int64 if all(np.issubdtype(array.dtype, np.integer) for array in arrays) else np.float64
+        return numpy(*(array.astype(kind) for array in arrays))
+
+    return reference
+
+
+EVERY = (*FLOATS, *INTEGERS)
+
+
+def _register(name: str, inputs: tuple[str, ...], numpy: Callable[..., Array], dtypes: tuple[Dtype, ...], operations: int = 1) -> None:
+    layer = Elementwise(name=f"bm::{name}", inputs=inputs, numpy=_wide(numpy), compute=_named(name), dtypes=dtypes, operations=operations)
+    add_layer(layer, __name__)
+
+
+_register("add", ("a", "b"), np.add, EVERY)
+_register("sub", ("a", "b"), np.subtract, EVERY)
+_register("mul", ("a", "b"), np.multiply, EVERY)
+_register("max", ("a", "b"), np.maximum, EVERY)
+_register("min", ("a", "b"), np.minimum, EVERY)
+_register("div", ("a", "b"), np.true_divide, (f32,), operations=31)
+_register("neg", ("x",), np.negative, FLOATS)
+_register("abs", ("x",), np.abs, FLOATS)
+_register("square", ("x",), np.square, FLOATS)
+_register("copy", ("x",), lambda x: x, EVERY)
+
+
+def add(a: Operand, b: Operand) -> Tensor:
+    """a + b, broadcast as in numpy; integers are limited to their type."""
+    return apply("bm::add", a, b)
+
+
+def sub(a: Operand, b: Operand) -> Tensor:
+    """a - b, broadcast as in numpy; integers are limited to their type."""
+    return apply("bm::sub", a, b)
+
+
+def mul(a: Operand, b: Operand) -> Tensor:
+    """a * b, broadcast as in numpy; integers are limited to their type."""
+    return apply("bm::mul", a, b)
+
+
+def div(a: Operand, b: Operand) -> Tensor:
+    """a / b in f32 (f16 and bf16 are computed as f32), broadcast as in numpy."""
+    return apply("bm::div", a, b)
+
+
+def max(a: Operand, b: Operand) -> Tensor:
+    """The larger one of a and b, broadcast as in numpy."""
+    return apply("bm::max", a, b)
+
+
+def min(a: Operand, b: Operand) -> Tensor:
+    """The smaller one of a and b, broadcast as in numpy."""
+    return apply("bm::min", a, b)
+
+
+def neg(x: Operand) -> Tensor:
+    """-x, floats."""
+    return apply("bm::neg", x)
+
+
+def abs(x: Operand) -> Tensor:
+    """The absolute value of x, floats."""
+    return apply("bm::abs", x)
+
+
+def square(x: Operand) -> Tensor:
+    """x * x, floats."""
+    return apply("bm::square", x)

@@ -1,0 +1,1 @@
+"""What a user of BMLang writes with: functions, `compile`, models, layers."""
