@@ -18,8 +18,8 @@ __all__ = ["Part", "elementwise_parts"]
 
 RUN_BYTES = 256
 """A shorter run of bytes costs as much as one of this length (cost model of the official compiler)."""
-LANE_RUN_BYTES = 4096
-"""Bytes in a row for each lane in long tensors: pieces of 64 lanes have 256 KiB."""
+LANE_RUN_ELEMENTS = 512
+"""Elements in a row for each lane in long tensors: with 64 lanes a row of a matrix, of which the DMA engine takes up to 65535."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _runs(size: int, itemsize: int, chip: Chip) -> Iterator[tuple[int, int, int]
     """A row of elements as rows for lanes: offset, how many, elements of each; the last ones are what did not divide evenly."""
     offset = 0
     least = max(RUN_BYTES // itemsize, 1)
-    run = max(LANE_RUN_BYTES // itemsize, 1)
+    run = LANE_RUN_ELEMENTS
     even = -(-size // chip.lanes)
     run = min(run, max(-(-even // least) * least, least))
     while offset < size:

@@ -11,6 +11,7 @@ from bmlang.compiler.cut import fits
 from bmlang.compiler.groups import Alias, Emitted, Planned
 from bmlang.compiler.places import Coefficients, DeviceMemory, device_memory
 from bmlang.compiler.steps import Compute, Held, Load, Store
+from bmlang.compiler.transfer import Rows, as_rows
 from bmlang.graph.graph import Graph, Node
 from bmlang.layers.base import Piece
 from bmlang.layers.region import Region
@@ -153,18 +154,38 @@ class _Emitter:
             case Load():
                 self._load(event)
             case Store():
-                source = self._tile(event.held.buffer)[event.held.box(event.region).slices()]
-                self._k.dma.store(self._system(event.value, event.offset, event.shape)[event.region.slices()], source)
+                self._store(event)
             case Compute():
                 self._compute(event)
 
     def _load(self, load: Load) -> None:
         name = load.source if isinstance(load.source, str) else self._coefficients.add(load.source)
+        rows = None if load.spread else as_rows(load.buffer, load.shape, load.region, self._chip)
+        if rows is not None:
+            self._tile(load.buffer)
+            self._k.dma.load(self._matrix(load.buffer, rows), self._system(name, load.offset + rows.start, (rows.rows, rows.columns)))
+            return
         source = self._system(name, load.offset, load.shape)[load.region.slices()]
         if load.spread:
             self._k.dma.broadcast(self._tile(load.buffer), source)
         else:
             self._k.dma.load(self._tile(load.buffer), source)
+
+    def _store(self, store: Store) -> None:
+        held = store.held
+        rows = as_rows(held.buffer, store.shape, store.region, self._chip) if store.region == held.region else None
+        if rows is not None:
+            target = self._system(store.value, store.offset + rows.start, (rows.rows, rows.columns))
+            self._k.dma.store(target, self._matrix(held.buffer, rows))
+            return
+        target = self._system(store.value, store.offset, store.shape)[store.region.slices()]
+        self._k.dma.store(target, self._tile(held.buffer)[held.box(store.region).slices()])
+
+    def _matrix(self, buffer: Buffer, rows: Rows) -> Tile:
+        """A buffer seen as a matrix."""
+        return self._k.matrix(
+            rows.rows, rows.columns, buffer.dtype, columns_per_channel=rows.columns_per_channel, at=buffer.address, name=buffer.name
+        )
 
     def _tile(self, buffer: Buffer) -> Tile:
         if buffer not in self._tiles:

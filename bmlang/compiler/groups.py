@@ -19,6 +19,10 @@ from tpukernel.lang.signature import TensorSpec
 __all__ = ["Alias", "Emitted", "Planned", "call_of", "plan"]
 
 
+TOLERANCE = 1.05
+"""A group may be estimated to be this much slower than its parts: what it spares shows when the node that joins them comes."""
+
+
 @dataclass(frozen=True)
 class Planned:
     """Nodes that run together, in one or several parts."""
@@ -125,7 +129,8 @@ class _Planner:
                 return None
             cuts.append(cut)
         joined = Planned(nodes, tuple(cuts))
-        return joined if joined.cycles <= group.cycles + self._single(node).cycles else None
+        apart = group.cycles + self._single(node).cycles
+        return joined if joined.cycles <= apart * TOLERANCE else None
 
     def _groups(self, nodes: Sequence[Node]) -> list[Group] | None:
         """The parts of a group of these nodes; None when they do not fit together."""
@@ -137,6 +142,8 @@ class _Planner:
             if output in self._graph.outputs or any(user.name not in inside for user in self._users[output])
         )
         if all(layer_of(node.op).elementwise for node in nodes):
+            if not _broadcast([self._graph.specs[name].shape for node in nodes for name in (*node.inputs, *node.outputs) if name]):
+                return None
             groups = list(self._elementwise(nodes, stored))
             return groups if all(_agree(group.works) for group in groups) else None
         works = [self._work(node, self._calls[node.name]) for node in nodes]
@@ -174,3 +181,10 @@ def _agree(works: Sequence[Work]) -> bool:
         if any(name in made for index, name in enumerate(work.node.inputs) if index not in work.form.feeds):
             return False
     return True
+
+
+def _broadcast(shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether all of these shapes fit together, as numpy broadcasts."""
+    rank = max(map(len, shapes))
+    full = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    return all(len(set(sizes) - {1}) < 2 for sizes in zip(*full, strict=True))

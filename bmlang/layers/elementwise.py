@@ -56,7 +56,7 @@ class Elementwise(Layer):
         return pointwise(call, self.compute, operations=self.operations, work_buffers=self.work_buffers)
 
 
-def _named(operation: str) -> Callable[[Piece, Sequence[Source]], None]:
+def named(operation: str) -> Callable[[Piece, Sequence[Source]], None]:
     """The operation of the tensor unit of this name."""
 
     def compute(piece: Piece, operands: Sequence[Source]) -> None:
@@ -65,7 +65,7 @@ def _named(operation: str) -> Callable[[Piece, Sequence[Source]], None]:
     return compute
 
 
-def _wide(numpy: Callable[..., Array]) -> Callable[..., Array]:
+def wide(numpy: Callable[..., Array]) -> Callable[..., Array]:
     """In float64 or int64, so that nothing wraps before it is rounded."""
 
     def reference(*arrays: Array) -> Array:
@@ -79,7 +79,7 @@ EVERY = (*FLOATS, *INTEGERS)
 
 
 def _register(name: str, inputs: tuple[str, ...], numpy: Callable[..., Array], dtypes: tuple[Dtype, ...], operations: int = 1) -> None:
-    layer = Elementwise(name=f"bm::{name}", inputs=inputs, numpy=_wide(numpy), compute=_named(name), dtypes=dtypes, operations=operations)
+    layer = Elementwise(name=f"bm::{name}", inputs=inputs, numpy=wide(numpy), compute=named(name), dtypes=dtypes, operations=operations)
     add_layer(layer, __name__)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, cast, overload
 
 import numpy as np
@@ -40,14 +40,6 @@ def spec(shape: Sequence[int], dtype: Dtype | str = f32) -> TensorSpec:
     return TensorSpec(tuple(int(size) for size in shape), dtype_of(dtype))
 
 
-@dataclass(frozen=True)
-class _Traced:
-    """A graph, and which tensor is which output."""
-
-    graph: Graph
-    outputs: tuple[str, ...]
-
-
 class Function:
     """A function on tensors. Call it with numpy arrays, call it in another function, or compile it.
 
@@ -73,6 +65,7 @@ class Function:
             else:
                 self.inputs.append(parameter.name)
         self._runtimes: dict[object, Runtime] = {}
+        self._returns_dict = False
 
     def __repr__(self) -> str:
         return f"<function {self.name}({', '.join(self.inputs)})>"
@@ -103,7 +96,7 @@ class Function:
         arrays = {name: self._array(name, value) for name, value in given.items()}
         found = self.run(arrays, **attrs)
         outputs = tuple(found.values())
-        return outputs[0] if len(outputs) == 1 else found if self._names(arrays, attrs) else outputs
+        return found if self._returns_dict else outputs[0] if len(outputs) == 1 else outputs
 
     def run(self, arrays: Mapping[str, Array], *, mode: str = "f32", chip: Chip | str = DEFAULT_CHIP, **attrs: object) -> dict[str, Result]:
         """The outputs by name; see `__call__`."""
@@ -123,17 +116,9 @@ class Function:
         values = run_reference(traced, arrays)
         return {name: cast("Result", values[name]) for name in traced.outputs}
 
-    def _names(self, arrays: Mapping[str, Array], attrs: Mapping[str, object]) -> bool:
-        del arrays, attrs
-        return self._returns_dict
-
-    _returns_dict = False
-
     def _model(self, specs: Mapping[str, TensorSpec], mode: str, chip: Chip | str, attrs: Mapping[str, object]) -> BModel:
-        return package([(self.name, [self._compiled(specs, mode, chip, attrs)])], chip_of(chip))
-
-    def _compiled(self, specs: Mapping[str, TensorSpec], mode: str, chip: Chip | str, attrs: Mapping[str, object]):  # type: ignore[no-untyped-def]
-        return compile_graph(self.traced(specs, **attrs), mode_of(mode), chip_of(chip))
+        compiled = compile_graph(self.traced(specs, **attrs), mode_of(mode), chip_of(chip))
+        return package([(self.name, [compiled])], chip_of(chip))
 
     # ------------------------------------------------------------------ tracing
 

@@ -1,0 +1,137 @@
+"""`compile`: functions and shapes become a BModel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from bmlang.bmodel import BModel
+from bmlang.compiler.emit import Emission
+from bmlang.compiler.errors import CompileArgumentError
+from bmlang.compiler.pipeline import compile_graph
+from bmlang.graph.graph import Array, Graph
+from bmlang.program.function import Function, Specs, mode_of
+from bmlang.program.package import package
+from bmlang.runtime import Runtime
+from tpukernel.chips.chip import Chip, chip_of
+from tpukernel.cost import Timeline
+
+__all__ = ["CompiledStage", "Model", "compile"]
+
+Stages = Sequence[Specs] | Mapping[str, Sequence[Specs]]
+"""The stages of the only function, or those of each by its name."""
+OPTIMISATION: Final = (1, 2)
+"""Levels that the official compilers have."""
+
+
+@dataclass(frozen=True)
+class CompiledStage:
+    """A function for one set of shapes.
+
+    Attributes:
+        net: name of the function.
+        graph: what is computed, after all passes.
+        emission: the program, and where everything lies.
+    """
+
+    net: str
+    graph: Graph
+    emission: Emission
+
+    def timeline(self) -> Timeline:
+        """When each command runs, as the official compiler counts cycles."""
+        return self.emission.program.timeline()
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `compile` makes.
+
+    Attributes:
+        bmodel: the file.
+        stages: what it holds.
+    """
+
+    bmodel: BModel
+    stages: tuple[CompiledStage, ...]
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the BModel; an older file of the name is replaced only when the new one is complete.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        target = Path(path)
+        self.bmodel.save(target)
+        return target
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The model on a simulated TPU."""
+        return Runtime(self.bmodel)
+
+    def run(self, net: str | None = None, /, **inputs: Array) -> dict[str, Array]:
+        """The outputs of a net by name; the only net where none is named. Inputs and errors are those of `Runtime`."""
+        names = list(self.runtime.nets)
+        if net is None and len(names) != 1:
+            raise CompileArgumentError(f"the model has the nets {', '.join(names)}", help="name the one to run")
+        return dict(self.runtime[net or names[0]](**inputs))
+
+
+def compile(
+    functions: Function | Sequence[Function],
+    *,
+    stages: Stages,
+    attrs: Mapping[str, object] | None = None,
+    chip: Chip | str = "BM1684X",
+    mode: str = "f32",
+    dynamic: bool = False,
+    opt: int = 2,
+    dump_dir: str | os.PathLike[str] | None = None,
+) -> Model:
+    """Compile functions to a BModel.
+
+    Args:
+        functions: one or several; each becomes a net of its name.
+        stages: for each set of shapes the inputs by name: a shape, meaning f32, or `spec(shape, dtype)`. With several functions, a mapping
+            from their names to such lists.
+        attrs: keywords for the functions that have them.
+        chip: the chip or its name.
+        mode: what f32 is computed in: "f32", "f16" or "bf16". Inputs and outputs stay f32.
+        dynamic: shapes that vary up to those given.
+        opt: level of optimisation, 1 or 2.
+        dump_dir: a folder for the graph after each pass, as text.
+
+    Raises:
+        CompileArgumentError: a function has no stages, or an option is unknown.
+        GraphError, TpuError: a function cannot be compiled; the message names the user's line.
+    """
+    if dynamic:
+        raise CompileArgumentError("dynamic shapes cannot be compiled", help="give a stage for each shape")
+    if opt not in OPTIMISATION:
+        raise CompileArgumentError(f"there is no level {opt!r} of optimisation", help=f"choose from {OPTIMISATION}")
+    given = [functions] if isinstance(functions, Function) else list(functions)
+    kind, dump = mode_of(mode), None if dump_dir is None else Path(dump_dir)
+    compiled: list[CompiledStage] = []
+    for function in given:
+        some = stages.get(function.name, ()) if isinstance(stages, Mapping) else stages
+        if not some:
+            raise CompileArgumentError(f"function {function.name} has no stages", help="give a mapping from input to shape for each stage")
+        values = {name: value for name, value in (attrs or {}).items() if name in function.defaults}
+        for number, specs in enumerate(some):
+            folder = dump if dump is None or len(some) == 1 else dump / f"stage{number}"
+            graph, emission = compile_graph(function.traced(specs, **values), kind, chip_of(chip), folder)
+            compiled.append(CompiledStage(function.name, graph, emission))
+    _check_attrs(given, attrs or {})
+    nets = {function.name: [(each.graph, each.emission) for each in compiled if each.net == function.name] for function in given}
+    return Model(package(list(nets.items()), chip_of(chip)), tuple(compiled))
+
+
+def _check_attrs(functions: Sequence[Function], attrs: Mapping[str, object]) -> None:
+    known = {name for function in functions for name in function.defaults}
+    if unknown := attrs.keys() - known:
+        raise CompileArgumentError(f"no function has a keyword {', '.join(sorted(unknown))}", help=f"there are {', '.join(sorted(known)) or 'none'}")
