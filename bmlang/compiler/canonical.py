@@ -41,7 +41,7 @@ def elementwise_parts(shapes: Mapping[str, tuple[int, ...]], itemsize: int, chip
     parts: list[Part] = []
     outer = _loops(sizes, itemsize, chip)
     for index in product(*(range(size) for size in sizes[:outer])):
-        for inner, box in _placed(sizes[outer:], itemsize, chip, [each[outer:] for each in axes.values()]):
+        for inner, box in _placed(sizes[outer:], itemsize, chip):
             views: dict[str, tuple[int, Dim4]] = {}
             for name, has in axes.items():
                 strides = _strides(sizes, has)
@@ -80,7 +80,7 @@ def _strides(sizes: Sequence[int], has: Sequence[bool]) -> list[int]:
 Box = Mapping[tuple[bool, ...], Dim4]
 
 
-def _placed(sizes: Sequence[int], itemsize: int, chip: Chip, axes: Sequence[Sequence[bool]]) -> Iterator[tuple[int, _Placing]]:
+def _placed(sizes: Sequence[int], itemsize: int, chip: Chip) -> Iterator[tuple[int, _Placing]]:
     """Ways to see up to three dimensions as (n, c, h, w): offset along the last one, and the shape for a tensor that has some of them."""
     match list(sizes):
         case []:
@@ -133,6 +133,7 @@ def _runs(size: int, itemsize: int, chip: Chip) -> Iterator[tuple[int, int, int]
     run = LANE_RUN_ELEMENTS
     even = -(-size // chip.lanes)
     run = min(run, max(-(-even // least) * least, least))
+    run = next((each for each in range(run, least - 1, -1) if size % (each * chip.lanes) == 0), run)
     while offset < size:
         left = size - offset
         rows = left // run

@@ -16,7 +16,7 @@ from bmlang.graph.graph import Graph, Node
 from bmlang.layers.base import Piece
 from bmlang.layers.region import Region
 from bmlang.layers.registry import layer_of
-from tpukernel.chips.chip import Chip
+from tpukernel.chips.chip import Chip, Engine
 from tpukernel.dtypes import dtype_of
 from tpukernel.isa.program import Program
 from tpukernel.lang.builder import Builder
@@ -43,7 +43,7 @@ class Emission:
     program: Program
     memory: DeviceMemory
     coefficients: Mapping[str, object]
-    nodes: Mapping[tuple[int, str, int], str]
+    nodes: Mapping[tuple[int, Engine, int], str]
 
 
 def emit(graph: Graph, groups: Sequence[Planned | Emitted | Alias], chip: Chip) -> Emission:
@@ -194,9 +194,7 @@ class _Emitter:
 
     def _compute(self, event: Compute) -> None:
         feeds = event.work.form.feeds
-        outs = tuple(
-            self._box(held, region) for held, (_, region) in zip(event.outs, event.work.boxes(event.region), strict=True)
-        )
+        outs = tuple(self._box(held, region) for held, (_, region) in zip(event.outs, event.work.boxes(event.region), strict=True))
         ins: dict[int, Tile] = {}
         for index, held in event.ins.items():
             if feeds[index].spread:
@@ -213,5 +211,3 @@ class _Emitter:
 
 def _nodes(group: Planned | Emitted | Alias) -> Iterator[Node]:
     yield from group.nodes if isinstance(group, Planned) else (group.node,)
-
-

@@ -107,7 +107,9 @@ class _Planner:
         if type(layer).emit is Layer.emit:
             inputs = ", ".join(f"{spec.dtype.name}{list(spec.shape)}" for spec in self._calls[node.name].inputs if spec is not None)
             raise NoFormError(
-                f"the TPU has no way to compute {node.op} of {inputs}", position=node.position, help="compute it in f32, or with other operators"
+                f"the TPU has no way to compute {node.op} of {inputs}",
+                position=node.position,
+                help="compute it in f32, or with other operators",
             )
         return Emitted(node, self._calls[node.name])
 

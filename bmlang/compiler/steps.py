@@ -329,5 +329,3 @@ def _counts() -> Iterator[int]:
         yield power
         yield power + power // 2
         power *= 2
-
-

@@ -45,4 +45,6 @@ def _attribute_text(value: Attribute) -> str:
         return value.name
     if isinstance(value, tuple):
         return f"[{', '.join(map(_attribute_text, value))}]"
-    return repr(value) if isinstance(value, str) else {True: "true", False: "false", None: "none"}.get(value, repr(value))
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return repr(value)

@@ -29,7 +29,9 @@ def verify(graph: Graph, after: str = "") -> None:
         names.add(node.name)
         for name in node.inputs:
             if name and name not in made:
-                raise GraphStructureError(f"{node.name} of {graph.name} takes {name}, which nothing made before{late}", position=node.position)
+                raise GraphStructureError(
+                    f"{node.name} of {graph.name} takes {name}, which nothing made before{late}", position=node.position
+                )
         for name in node.outputs:
             _made(graph, name, made, late)
     for name in graph.outputs:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from math import erf as _erf
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bmlang.graph.graph import Array
 from bmlang.layers.base import FLOATS
 from bmlang.layers.elementwise import Elementwise, named, wide
 from bmlang.layers.registry import add
@@ -16,11 +16,12 @@ from tpukernel.dtypes import Dtype, f32
 
 __all__ = ["exp", "gelu", "relu", "sigmoid", "tanh"]
 
+Wide = NDArray[np.float64]
 SERIES_OPERATIONS = 20
 """Elementwise operations that a function made of a series takes, about."""
 
 
-def _register(name: str, numpy: Callable[..., Array], dtypes: tuple[Dtype, ...] = (f32,), operations: int = SERIES_OPERATIONS) -> None:
+def _register(name: str, numpy: Callable[[Wide], Wide], dtypes: tuple[Dtype, ...] = (f32,), operations: int = SERIES_OPERATIONS) -> None:
     layer = Elementwise(
         name=f"bm::{name}",
         inputs=("x",),

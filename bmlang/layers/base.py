@@ -1,8 +1,8 @@
 """What a layer is: an operator of the model compiler.
 
-A layer says what it makes (`infer`), what that is in numpy (`reference`), and how the TPU computes it: either in a *local form*, on pieces of
-tensors that are already in local memory, from which the compiler makes slices, loads, stores, pipelines and fused groups; or in a *global
-form*, `emit`, on tensors in system memory. Built-in layers and those of users are made and registered in the same way.
+A layer says what it makes (`infer`), what that is in numpy (`reference`), and how the TPU computes it: either in a *local form*, on pieces
+of tensors that are already in local memory, from which the compiler makes slices, loads, stores, pipelines and fused groups; or in a
+*global form*, `emit`, on tensors in system memory. Built-in layers and those of users are made and registered in the same way.
 """
 
 from __future__ import annotations
@@ -111,11 +111,6 @@ class Piece:
         return self.outs[0]
 
 
-def no_bytes(region: Region) -> int:
-    """A form without working memory."""
-    return 0
-
-
 @dataclass(frozen=True)
 class LocalForm:
     """How a layer computes a box of its outputs in local memory.
@@ -138,7 +133,7 @@ class LocalForm:
     cut: Dim4 = (1, 64, 1, 1)
     packed: tuple[Packed, ...] = ()
     at_once: Dim4 = (0, 0, 0, 0)
-    scratch: Callable[[Region], int] = no_bytes
+    scratch: Callable[[Region], int] = lambda _: 0
     cycles: Callable[[Region], int] | None = None
     others: tuple[tuple[Dim4, Callable[[Region], Region]], ...] = ()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast as typed
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import Call, Layer, LocalForm, Piece
@@ -31,6 +32,30 @@ ROUNDINGS: Mapping[str, Rounding] = {
     "half_down": Rounding.HALF_DOWN,
 }
 """The names of TpuLang."""
+Wide = NDArray[np.float64]
+
+
+def _half_away(x: Wide) -> Wide:
+    return np.trunc(x + np.copysign(0.5, x))
+
+
+def _half_up(x: Wide) -> Wide:
+    return np.floor(x + 0.5)
+
+
+def _half_down(x: Wide) -> Wide:
+    return np.ceil(x - 0.5)
+
+
+ROUNDED: Mapping[str, Callable[[Wide], Wide]] = {
+    "half_to_even": np.rint,
+    "half_away_from_zero": _half_away,
+    "towards_zero": np.trunc,
+    "down": np.floor,
+    "up": np.ceil,
+    "half_up": _half_up,
+    "half_down": _half_down,
+}
 
 
 @register
@@ -46,7 +71,9 @@ class Cast(Layer):
         (spec,) = inputs
         assert spec is not None  # noqa: S101
         if attrs["rounding"] not in ROUNDINGS:
-            raise OperatorArgumentError(f"bm::cast has no rounding {attrs['rounding']!r}", position=here(), help=f"choose from {', '.join(ROUNDINGS)}")
+            raise OperatorArgumentError(
+                f"bm::cast has no rounding {attrs['rounding']!r}", position=here(), help=f"choose from {', '.join(ROUNDINGS)}"
+            )
         return TensorSpec(spec.shape, typed("Dtype", attrs["dtype"]))
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
@@ -56,16 +83,7 @@ class Cast(Layer):
         if dtype.is_float or np.issubdtype(x.dtype, np.integer):
             return x
         wide = x.astype(np.float64)
-        functions = {
-            "half_to_even": np.rint,
-            "half_away_from_zero": lambda each: np.trunc(each + np.copysign(0.5, each)),
-            "towards_zero": np.trunc,
-            "down": np.floor,
-            "up": np.ceil,
-            "half_up": lambda each: np.floor(each + 0.5),
-            "half_down": lambda each: np.ceil(each - 0.5),
-        }
-        return functions[str(attrs["rounding"])](wide)
+        return ROUNDED[str(attrs["rounding"])](wide)
 
     def local(self, call: Call) -> LocalForm:
         rounding = ROUNDINGS[str(call.attrs["rounding"])]

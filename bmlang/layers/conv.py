@@ -42,7 +42,9 @@ class Conv(Layer):
         dtype = common_dtype("conv", [x, weight], self.dtypes)
         if len(x.shape) != 4 or len(weight.shape) != 4:
             raise ShapeError(
-                f"conv of x {list(x.shape)} with weight {list(weight.shape)}", position=here(), help="x is (n, ic, h, w), weight (oc, ic / groups, kh, kw)"
+                f"conv of x {list(x.shape)} with weight {list(weight.shape)}",
+                position=here(),
+                help="x is (n, ic, h, w), weight (oc, ic / groups, kh, kw)",
             )
         oc, ic, kh, kw = weight.shape
         groups = attrs["groups"]
@@ -53,7 +55,9 @@ class Conv(Layer):
                 help="weight is (oc, channels of x / groups, kh, kw), and groups divides oc",
             )
         if bias is not None and bias.shape not in ((oc,), (1, oc, 1, 1)):
-            raise ShapeError(f"bias of conv has shape {list(bias.shape)}", position=here(), help=f"give one number for each of {oc} channels")
+            raise ShapeError(
+                f"bias of conv has shape {list(bias.shape)}", position=here(), help=f"give one number for each of {oc} channels"
+            )
         windows = Windows.of("conv", x.shape[2:], (kh, kw), attrs)
         return TensorSpec((x.shape[0], oc, *windows.out), dtype)
 
@@ -88,7 +92,9 @@ class Conv(Layer):
 
         def pack(region: Region) -> Array:
             span = slice(region.start[1], region.end[1])
-            return _packed(cast("Array", call.constants[1])[span], None if call.constants[2] is None else call.constants[2].reshape(-1)[span], bias_at)
+            return _packed(
+                cast("Array", call.constants[1])[span], None if call.constants[2] is None else call.constants[2].reshape(-1)[span], bias_at
+            )
 
         def tile(piece: Piece) -> None:
             (packed,) = piece.packed
@@ -96,7 +102,13 @@ class Conv(Layer):
             weights = seen_as(piece.k, packed, (count, ic, kh, kw), x.dtype, Layout.WEIGHT)
             bias = seen_as(piece.k, packed, (1, count, 1, 1), f32, Layout.COMPACT, bias_at) if has_bias else None
             piece.k.tiu.conv2d(
-                piece.out, piece.ins[0], weights, bias, stride=windows.stride, padding=windows.padding(piece.region), dilation=windows.dilation
+                piece.out,
+                piece.ins[0],
+                weights,
+                bias,
+                stride=windows.stride,
+                padding=windows.padding(piece.region),
+                dilation=windows.dilation,
             )
 
         def cycles(region: Region) -> int:

@@ -44,17 +44,19 @@ def common_dtype(name: str, specs: Sequence[TensorSpec], allowed: Sequence[Dtype
     found = list(dict.fromkeys(spec.dtype for spec in specs))
     if len(found) > 1:
         raise OperatorDtypeError(
-            f"operands of {name} have the types {' and '.join(each.name for each in found)}", position=here(), help="convert one with bm.cast"
+            f"operands of {name} have the types {' and '.join(each.name for each in found)}",
+            position=here(),
+            help="convert one with bm.cast",
         )
     if found[0] not in allowed:
         names = ", ".join(each.name for each in allowed)
-        raise OperatorDtypeError(f"{name} does not work on {found[0].name}", position=here(), help=f"it works on {names}: convert with bm.cast")
+        raise OperatorDtypeError(
+            f"{name} does not work on {found[0].name}", position=here(), help=f"it works on {names}: convert with bm.cast"
+        )
     return found[0]
 
 
-def pointwise(
-    call: Call, compute: Compute, *, operations: int = 1, work_buffers: int = 0, numbers: bool = True
-) -> LocalForm:
+def pointwise(call: Call, compute: Compute, *, operations: int = 1, work_buffers: int = 0, numbers: bool = True) -> LocalForm:
     """The form of an elementwise layer.
 
     Args:

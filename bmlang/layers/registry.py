@@ -20,10 +20,10 @@ FAMILIES: Final = ("activations", "cast", "conv", "elementwise")
 
 _LAYERS: dict[str, Registered] = {}
 _loaded: set[str] = set()
-_L = TypeVar("_L", bound=type[Layer])
+_L = TypeVar("_L", bound=Layer)
 
 
-def register(kind: _L) -> _L:
+def register(kind: type[_L]) -> type[_L]:
     """Class decorator: make a layer known under its name.
 
     Raises:

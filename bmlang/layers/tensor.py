@@ -77,7 +77,9 @@ class Tracer:
 
     def graph(self, outputs: Mapping[str, Tensor]) -> Graph:
         """The finished graph, in which the outputs have these names."""
-        return Graph(self.name, tuple(self.inputs), tuple(each.name for each in outputs.values()), self.specs, self.constants, tuple(self.nodes))
+        return Graph(
+            self.name, tuple(self.inputs), tuple(each.name for each in outputs.values()), self.specs, self.constants, tuple(self.nodes)
+        )
 
 
 class Tensor:
@@ -222,14 +224,16 @@ def attributes(layer: Layer, given: Mapping[str, object]) -> dict[str, Attribute
     missing = [name for name, default in layer.defaults.items() if default is ... and name not in given]
     if unknown or missing:
         what = f"has no argument {', '.join(sorted(unknown))}" if unknown else f"needs {', '.join(missing)}"
-        raise OperatorArgumentError(f"{layer.name} {what}", position=here(), help=f"its arguments are {', '.join(layer.defaults) or 'none'}")
+        raise OperatorArgumentError(
+            f"{layer.name} {what}", position=here(), help=f"its arguments are {', '.join(layer.defaults) or 'none'}"
+        )
     return {name: _plain(given.get(name, default)) for name, default in layer.defaults.items()}
 
 
 def _plain(value: object) -> Attribute:
     if isinstance(value, list | tuple):
         return tuple(_plain(each) for each in cast("Sequence[object]", value))
-    return value.item() if isinstance(value, np.generic) else cast("Attribute", value)
+    return cast("Attribute", value.item()) if isinstance(value, np.generic) else cast("Attribute", value)
 
 
 def check_inputs(layer: Layer, specs: Sequence[TensorSpec | None]) -> None:
@@ -264,7 +268,9 @@ def name_of(tracer: Tracer, value: Operand | None, numbers: Dtype) -> str:
     try:
         dtype_of(array.dtype)
     except DtypeNameError:
-        raise OperatorDtypeError(f"an array of {array.dtype}, which no TPU has", position=here(), help="convert it to a type like f32 or i32") from None
+        raise OperatorDtypeError(
+            f"an array of {array.dtype}, which no TPU has", position=here(), help="convert it to a type like f32 or i32"
+        ) from None
     return tracer.constant(array)
 
 

@@ -79,7 +79,7 @@ class Model:
         names = list(self.runtime.nets)
         if net is None and len(names) != 1:
             raise CompileArgumentError(f"the model has the nets {', '.join(names)}", help="name the one to run")
-        return dict(self.runtime[net or names[0]](**inputs))
+        return dict(self.runtime[net or names[0]].run(inputs))
 
 
 def compile(
@@ -134,4 +134,6 @@ def compile(
 def _check_attrs(functions: Sequence[Function], attrs: Mapping[str, object]) -> None:
     known = {name for function in functions for name in function.defaults}
     if unknown := attrs.keys() - known:
-        raise CompileArgumentError(f"no function has a keyword {', '.join(sorted(unknown))}", help=f"there are {', '.join(sorted(known)) or 'none'}")
+        raise CompileArgumentError(
+            f"no function has a keyword {', '.join(sorted(unknown))}", help=f"there are {', '.join(sorted(known)) or 'none'}"
+        )

@@ -94,19 +94,22 @@ class Function:
         if any(isinstance(each, Tensor) for each in given.values()):
             return self.python(**given, **attrs)
         arrays = {name: self._array(name, value) for name, value in given.items()}
-        found = self.run(arrays, **attrs)
+        found = self._run(arrays, "f32", DEFAULT_CHIP, attrs)
         outputs = tuple(found.values())
         return found if self._returns_dict else outputs[0] if len(outputs) == 1 else outputs
 
     def run(self, arrays: Mapping[str, Array], *, mode: str = "f32", chip: Chip | str = DEFAULT_CHIP, **attrs: object) -> dict[str, Result]:
         """The outputs by name; see `__call__`."""
+        return self._run(arrays, mode, chip, attrs)
+
+    def _run(self, arrays: Mapping[str, Array], mode: str, chip: Chip | str, attrs: Mapping[str, object]) -> dict[str, Result]:
         specs = {name: TensorSpec(array.shape, dtype_of(array.dtype)) for name, array in arrays.items()}
         key = (chip_of(chip).name, mode, tuple(specs.items()), tuple((name, repr(value)) for name, value in attrs.items()))
         if key not in self._runtimes:
             while len(self._runtimes) >= CACHED:
                 del self._runtimes[next(iter(self._runtimes))]
             self._runtimes[key] = Runtime(self._model(specs, mode, chip, attrs))
-        return cast("dict[str, Result]", self._runtimes[key][self.name](**arrays))
+        return cast("dict[str, Result]", dict(self._runtimes[key][self.name].run(arrays)))
 
     def reference(self, *args: Array, **keywords: object) -> dict[str, Result]:
         """The outputs by name as numpy computes them, as exactly as the layers say it; nothing of a TPU is simulated."""
@@ -137,7 +140,8 @@ class Function:
         _, values = self._bound((), {**dict.fromkeys(self.inputs), **attrs})
         if set(specs) != set(self.inputs):
             raise FunctionArgumentError(
-                f"function {self.name} takes {', '.join(self.inputs)}, not {', '.join(specs) or 'nothing'}", help="give a shape for each input"
+                f"function {self.name} takes {', '.join(self.inputs)}, not {', '.join(specs) or 'nothing'}",
+                help="give a shape for each input",
             )
         tracer = Tracer(self.name)
         given = {name: specs[name] for name in self.inputs}
@@ -145,16 +149,20 @@ class Function:
         return self._finished(tracer, self.python(**tensors, **values))
 
     def _finished(self, tracer: Tracer, result: object) -> Graph:
-        named = result if isinstance(result, Mapping) else None
-        self._returns_dict = named is not None
-        values = cast("Mapping[str, object]", named) if named is not None else None
-        some = list(values.values()) if values is not None else list(cast("Sequence[object]", result)) if isinstance(result, tuple | list) else [result]
-        names = [str(name) for name in values] if values is not None else ["output"] if len(some) == 1 else [f"output_{k}" for k in range(len(some))]
+        self._returns_dict = isinstance(result, Mapping)
+        if isinstance(result, Mapping):
+            values = {str(name): value for name, value in cast("Mapping[object, object]", result).items()}
+        elif isinstance(result, tuple | list):
+            values = {f"output_{place}": value for place, value in enumerate(cast("Sequence[object]", result))}
+        else:
+            values = {"output": result}
         outputs: dict[str, Tensor] = {}
-        for name, value in zip(names, some, strict=True):
+        for name, value in values.items():
             if not isinstance(value, Tensor) or value.tracer is not tracer:
                 raise FunctionResultError(
-                    f"function {self.name} returns {value!r}, which is no tensor of it", position=self.position, help="return tensors computed from its inputs"
+                    f"function {self.name} returns {value!r}, which is no tensor of it",
+                    position=self.position,
+                    help="return tensors computed from its inputs",
                 )
             outputs[name] = value
         return _with_output_names(tracer.graph(outputs), list(outputs))
@@ -164,7 +172,9 @@ class Function:
     def _bound(self, args: Sequence[object], keywords: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
         """Tensors and keywords by name."""
         if len(args) > len(self.inputs):
-            raise FunctionArgumentError(f"function {self.name} takes {len(self.inputs)} tensors, not {len(args)}", help=f"give {', '.join(self.inputs)}")
+            raise FunctionArgumentError(
+                f"function {self.name} takes {len(self.inputs)} tensors, not {len(args)}", help=f"give {', '.join(self.inputs)}"
+            )
         given = dict(zip(self.inputs, args, strict=False)) | {name: value for name, value in keywords.items() if name in self.inputs}
         attrs = {name: keywords.get(name, default) for name, default in self.defaults.items()}
         unknown = keywords.keys() - set(self.inputs) - attrs.keys()
@@ -172,7 +182,9 @@ class Function:
         missing += [name for name, value in attrs.items() if value is inspect.Parameter.empty]
         if unknown or missing:
             what = f"has no argument {', '.join(sorted(unknown))}" if unknown else f"needs {', '.join(missing)}"
-            raise FunctionArgumentError(f"function {self.name} {what}", help=f"its arguments are {', '.join([*self.inputs, *self.defaults])}")
+            raise FunctionArgumentError(
+                f"function {self.name} {what}", help=f"its arguments are {', '.join([*self.inputs, *self.defaults])}"
+            )
         return given, attrs
 
     def _array(self, name: str, value: object) -> Array:
@@ -181,7 +193,8 @@ class Function:
             dtype_of(array.dtype)
         except DtypeNameError:
             raise FunctionArgumentError(
-                f"{name} of function {self.name} is an array of {array.dtype}, which no TPU has", help=f"convert it, for example {name}.astype(np.float32)"
+                f"{name} of function {self.name} is an array of {array.dtype}, which no TPU has",
+                help=f"convert it, for example {name}.astype(np.float32)",
             ) from None
         return np.ascontiguousarray(array)
 
@@ -213,7 +226,16 @@ def _with_output_names(graph: Graph, names: Sequence[str]) -> Graph:
             source = moved if source == name else source
             renames = {old: moved if new == name else new for old, new in renames.items()}
         if source in fixed or source in renames:
-            nodes.append(Node(unused_name(f"copy_{name}", {node.name for node in nodes}), "bm::copy", (renames.get(source, source),), (name,), {}, here()))
+            nodes.append(
+                Node(
+                    unused_name(f"copy_{name}", {node.name for node in nodes}),
+                    "bm::copy",
+                    (renames.get(source, source),),
+                    (name,),
+                    {},
+                    here(),
+                )
+            )
             specs[name] = specs.get(source) or specs[renames[source]]
         elif name != source:
             nodes = [_renamed(node, {source: name}) for node in nodes]

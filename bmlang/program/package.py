@@ -20,7 +20,9 @@ __all__ = ["package"]
 
 def package(nets: Sequence[tuple[str, Sequence[tuple[Graph, Emission]]]], chip: Chip) -> BModel:
     """A BModel of nets by name, each with its stages."""
-    return new_bmodel(chip.name, [Net(name=name, parameter=tuple(_stage(graph, emission, chip) for graph, emission in stages)) for name, stages in nets])
+    return new_bmodel(
+        chip.name, [Net(name=name, parameter=tuple(_stage(graph, emission, chip) for graph, emission in stages)) for name, stages in nets]
+    )
 
 
 def _stage(graph: Graph, emission: Emission, chip: Chip) -> NetParameter:
