@@ -17,8 +17,8 @@ __all__ = ["add_parser"]
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    text = f"Machine code that the simulator made is kept in a folder; the environment variable {CACHE_FOLDER} moves it."
-    parser = subparsers.add_parser("cache", help="show or empty the cache of machine code", description=text)
+    text = f"Machine code of the simulator and choices of autotune are kept in a folder; the environment variable {CACHE_FOLDER} moves it."
+    parser = subparsers.add_parser("cache", help="show or empty the cache of machine code and tuning choices", description=text)
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     show = actions.add_parser("ls", help="list the entries", description="List the entries, the least recently used one first.")
     show.add_argument("--json", action="store_true", help="print JSON instead of text")

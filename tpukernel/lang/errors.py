@@ -1,6 +1,7 @@
 """Errors of kernels. Each names the user's line, with a caret where Python has the text.
 
-Codes: KER101-109 symbolic values and tracing, KER110-119 operations and operands, KER120-129 memory, KER130-139 order, KER140-149 calls.
+Codes: KER101-109 symbolic values and tracing, KER110-119 operations and operands, KER120-129 memory, KER130-139 order, KER140-149 calls,
+KER170-179 searching.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ __all__ = [
     "LocalMemoryError",
     "LoopExitError",
     "OperandTypeError",
+    "SearchSpaceError",
     "ShapeMismatchError",
     "SignatureError",
     "SymbolicValueError",
+    "TuningError",
     "UnknownOperationError",
     "UnsupportedDtypeError",
     "UnwrittenOutputError",
@@ -98,3 +101,11 @@ class AssertionFailedError(KernelError, code="KER141"):
 
 class UnwrittenOutputError(KernelError, code="KER142"):
     """The kernel left elements of an output unwritten."""
+
+
+class TuningError(KernelError, code="KER170"):
+    """None of the keywords among which `autotune` chooses works for the shapes at hand."""
+
+
+class SearchSpaceError(KernelError, code="KER171"):
+    """What `sweep` or `autotune` shall try is empty or not there: a list without values, an unknown keyword, no kernel."""

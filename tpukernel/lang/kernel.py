@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Final, cast, overload
 
 import numpy as np
@@ -12,6 +13,7 @@ from tpukernel.chips.chip import Chip, chip_of
 from tpukernel.cost import Mode, Timeline
 from tpukernel.dtypes import DtypeNameError, dtype_of
 from tpukernel.isa.program import Program
+from tpukernel.lang.bench import Bench, bench
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.definition import Definition, FunctionDefinition
 from tpukernel.lang.elaborate import Elaborated, elaborate
@@ -22,6 +24,7 @@ from tpukernel.lang.signature import Dtypes, Infer, Shapes, TensorSpec
 from tpukernel.lang.tensors import Tensor, parameter
 from tpukernel.lang.text.words import literal
 from tpukernel.lang.trace import Tracer, TraceRecorder
+from tpukernel.lang.tuning import Tuning
 from tpukernel.lang.views.memory_map import MemoryMap
 from tpukernel.lang.views.pages import kernel_page
 from tpukernel.sim.machine import ExecutionEngine
@@ -48,6 +51,7 @@ class Kernel:
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
         self.signature = definition.signature
+        self._tuning: Tuning | None = None
         self._cache: dict[object, Elaborated] = {}
         self.__name__, self.__doc__ = self.signature.name, definition.doc
         if isinstance(definition, FunctionDefinition):
@@ -129,7 +133,7 @@ class Kernel:
             CallError: the shapes or keywords do not fit.
             KernelError, TpuError: the kernel has a mistake, or the chip cannot do it.
         """
-        values = self.definition.keywords(keywords)
+        values = self.definition.keywords(self.tuned(shapes, dtypes, chip, **keywords))
         specs = self.definition.specs(shapes, dtypes, values)
         key = (chip_of(chip).name, tuple(specs.items()), tuple((name, type(value), value) for name, value in values.items()))
         found = self._cache.get(key)
@@ -154,6 +158,47 @@ class Kernel:
     ) -> Timeline:
         """When each command runs, with the line that it comes from; arguments and errors as of `elaborate` and `Program.timeline`."""
         return self.elaborate(shapes, dtypes, chip, **keywords).timeline(mode)
+
+    def bench(
+        self,
+        shapes: Shapes,
+        dtypes: Dtypes = None,
+        chip: Chip | str = DEFAULT_CHIP,
+        *,
+        mode: Mode = "peer",
+        simulate: int = 3,
+        **keywords: object,
+    ) -> Bench:
+        """What the kernel takes: modelled cycles, share of the roofline, local memory, time on the simulator.
+
+        Args:
+            shapes, dtypes, chip, keywords: as of `elaborate`.
+            mode: mode of the cost model.
+            simulate: runs on the simulator, on random inputs, of which the best time counts; 0 for none. One more run before them checks
+                the program and makes its machine code.
+
+        Raises:
+            CallError, KernelError, TpuError: as `elaborate`.
+            CheckError: the checks of the simulator found a mistake.
+        """
+        return bench(self, shapes, dtypes, chip, mode=mode, simulate=simulate, **keywords)
+
+    def tuned(self, shapes: Shapes, dtypes: Dtypes = None, chip: Chip | str = DEFAULT_CHIP, **keywords: object) -> Mapping[str, object]:
+        """The keywords for these shapes: those that are given, and what `autotune` chooses; arguments as of `elaborate`.
+
+        Raises:
+            TuningError: no choice fits the shapes.
+            CallError, KernelError, TpuError: as `elaborate`.
+        """
+        if self._tuning is None:
+            return keywords
+        return self._tuning.chosen(self.with_tuning(None), shapes, dtypes, chip_of(chip), keywords)
+
+    def with_tuning(self, tuning: Tuning | None) -> Kernel:
+        """The same kernel whose keywords are chosen in another way, or not at all."""
+        made = copy(self)
+        made._tuning = tuning  # noqa: SLF001 - it is one of us
+        return made
 
     def memory_map(self, shapes: Shapes, dtypes: Dtypes = None, chip: Chip | str = DEFAULT_CHIP, **keywords: object) -> MemoryMap:
         """What lies where in local memory, and when; arguments and errors as of `elaborate`."""
@@ -184,7 +229,7 @@ class Kernel:
             SymbolicValueError: Python asked for the number of a symbolic size.
             KernelError: the kernel has another mistake.
         """
-        values = self.definition.keywords(keywords)
+        values = self.definition.keywords(keywords if shapes is None else self.tuned(shapes, dtypes, chip, **keywords))
         tracer = Tracer(chip_of(chip))
         if shapes is not None:
             return self._trace(self._closed(self.definition.specs(shapes, dtypes, values)), tracer, values)
