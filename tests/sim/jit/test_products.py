@@ -251,8 +251,8 @@ AVX512 = replace(baseline_target(), cpu="cascadelake", vector_bytes=64, converts
 TARGETS = {"baseline": baseline_target(), "avx2": AVX2, "avx512": AVX512, "aarch64": aarch64_target()}
 INPUTS: dict[str, tuple[Dtype, Dtype, Dtype, Finish]] = {
     "f32": (f32, f32, f32, finish.even_odd(bias=True, partial=True)),
-    "f16": (f16, f16, f16, finish.grouped(f16, 2)),
-    "bf16": (bf16, bf16, f32, finish.grouped(f32, 2)),
+    "f16": (f16, f16, f16, finish.rounded_once(f16, 2)),
+    "bf16": (bf16, bf16, f32, finish.rounded_once(f32, 2)),
     "i8": (i8, u8, i16, finish.requantised_conv(i16, relu=True, bias=i16)),
     "requant": (i8, i8, u8, finish.requantised_matmul(u8, True, None, None)),
     "u16": (u16, i16, i32, finish.wrapped(i32)),

@@ -13,19 +13,28 @@ from tpukernel.sim.jit.access import Place
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.products import finish
 from tpukernel.sim.jit.products.image import image
-from tpukernel.sim.jit.products.kinds import GROUPS, Kind, kind_of
+from tpukernel.sim.jit.products.kinds import F32_SUMS, GROUPS, Kind, kind_of
 from tpukernel.sim.jit.products.operands import Preparation, Unsuitable, combined, flat, grid
 from tpukernel.sim.jit.products.order import Order, grouped_depth, packed_depth, plain_depth
 from tpukernel.sim.jit.products.product import Finish, Grid, Product
 from tpukernel.sim.memory import Memory
 
-__all__ = ["lower"]
+__all__ = ["lower", "lower_fast"]
 
 
 def lower(instruction: Conv, memory: Memory) -> list[Call] | None:
     """The calls that convolve; None where the engine does not do it."""
+    return _attempt(instruction, Preparation(memory, instruction.dst))
+
+
+def lower_fast(instruction: Conv, memory: Memory) -> list[Call] | None:
+    """As `lower`, for floats in any order of the sums."""
+    return _attempt(instruction, Preparation(memory, instruction.dst, fast=True))
+
+
+def _attempt(instruction: Conv, prepared: Preparation) -> list[Call] | None:
     try:
-        return _lower(instruction, Preparation(memory, instruction.dst))
+        return _lower(instruction, prepared)
     except Unsuitable:
         return None
 
@@ -36,7 +45,7 @@ def _lower(instruction: Conv, prepared: Preparation) -> list[Call]:
     window = Window(instruction.kernel, instruction.stride, instruction.dilation, dst.shape[2:])
     seen = image(prepared, source, window, instruction.padding, instruction.insert, instruction.pad_value, instruction.insert_value)
     weight, weight_dtype = _weight(instruction, prepared)
-    kind = kind_of(weight_dtype, source.dtype)
+    kind = kind_of(weight_dtype, source.dtype, fast=prepared.fast)
     order = _order(kind, ic, kh * kw, prepared.memory.chip.weight_pack[source.dtype])
     if isinstance(weight, Grid):
         left = weight
@@ -44,7 +53,7 @@ def _lower(instruction: Conv, prepared: Preparation) -> list[Call]:
         taps = flat(weight, 2, 3)
         depth = combined(flat(weight, 1), taps[::-1] if instruction.kernel_rotate else taps)
         left = Grid(weight_dtype, weight.space, weight.host.base, flat(weight, 0), depth[order.numbers])
-    addends, ending = _ending(instruction, prepared)
+    addends, ending = _ending(instruction, prepared, kind)
     pixels = combined(seen.batches, seen.pixels)
     product = Product(
         kind=kind,
@@ -64,7 +73,7 @@ def _lower(instruction: Conv, prepared: Preparation) -> list[Call]:
 def _order(kind: Kind, channels: int, taps: int, pack: int) -> Order:
     if kind == GROUPS:
         return grouped_depth(channels, taps)
-    return plain_depth(channels * taps) if kind.sums.is_float else packed_depth(channels, taps, pack)
+    return plain_depth(channels * taps) if kind == F32_SUMS else packed_depth(channels, taps, pack)
 
 
 def _weight(instruction: Conv, prepared: Preparation):
@@ -90,7 +99,7 @@ def _by_output_channel(prepared: Preparation, operand: LocalTensor | Constant) -
     return replace(place, host=replace(place.host, axes=(place.host.axes[1], one, one, one)))
 
 
-def _ending(instruction: Conv, prepared: Preparation) -> tuple[tuple[Grid, ...], Finish]:
+def _ending(instruction: Conv, prepared: Preparation, kind: Kind) -> tuple[tuple[Grid, ...], Finish]:
     dst, partial, bias = instruction.dst, instruction.partial_sum, instruction.bias
     addends: list[Grid] = []
     if instruction.op is not ConvOp.NORMAL:
@@ -99,10 +108,10 @@ def _ending(instruction: Conv, prepared: Preparation) -> tuple[tuple[Grid, ...],
         addends.append(grid(prepared.apart(prepared.place(bias)), bias.dtype, (1,), (0, 2, 3)))
     if partial is not None:
         addends.append(grid(prepared.addend(partial), partial.dtype, (1,), (0, 2, 3)))
-    if instruction.input.dtype.is_float:
-        if instruction.input.dtype.bits == 32:
-            return tuple(addends), finish.even_odd(bias is not None, partial is not None)
-        return tuple(addends), finish.grouped(dst.dtype, len(addends))
+    if kind == F32_SUMS:
+        return tuple(addends), finish.even_odd(bias is not None, partial is not None)
+    if kind.sums.is_float:
+        return tuple(addends), finish.rounded_once(dst.dtype, len(addends))
     if instruction.op is ConvOp.NORMAL:
         return tuple(addends), finish.wrapped(dst.dtype)
     relu = instruction.op is ConvOp.REQUANT_RELU

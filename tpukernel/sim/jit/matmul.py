@@ -8,27 +8,37 @@ from tpukernel.isa.matmul import MatMul, MatMulOp
 from tpukernel.isa.rounding import Rounding
 from tpukernel.sim.jit.kernel import Call
 from tpukernel.sim.jit.products import finish
-from tpukernel.sim.jit.products.kinds import kind_of
+from tpukernel.sim.jit.products.kinds import F32_SUMS, Kind, kind_of
 from tpukernel.sim.jit.products.operands import Preparation, Unsuitable, flat, grid
 from tpukernel.sim.jit.products.product import Finish, Grid, Product
 from tpukernel.sim.memory import Memory
 
-__all__ = ["lower"]
+__all__ = ["lower", "lower_fast"]
 
 
 def lower(instruction: MatMul, memory: Memory) -> list[Call] | None:
     """The calls that multiply; None where the engine does not do it."""
+    return _attempt(instruction, Preparation(memory, instruction.dst))
+
+
+def lower_fast(instruction: MatMul, memory: Memory) -> list[Call] | None:
+    """As `lower`, for floats in any order of the sums."""
+    return _attempt(instruction, Preparation(memory, instruction.dst, fast=True))
+
+
+def _attempt(instruction: MatMul, prepared: Preparation) -> list[Call] | None:
     try:
-        return _lower(instruction, Preparation(memory, instruction.dst))
+        return _lower(instruction, prepared)
     except Unsuitable:
         return None
 
 
 def _lower(instruction: MatMul, prepared: Preparation) -> list[Call]:
     dst, right = instruction.dst, instruction.right
-    addends, ending = _ending(instruction, prepared)
+    kind = kind_of(instruction.left.dtype, right.dtype, fast=prepared.fast)
+    addends, ending = _ending(instruction, prepared, kind)
     product = Product(
-        kind=kind_of(instruction.left.dtype, right.dtype),
+        kind=kind,
         rows=dst.shape[0],
         depth=right.shape[0],
         columns=dst.shape[1] * dst.shape[3],
@@ -51,14 +61,17 @@ def _left(instruction: MatMul, prepared: Preparation) -> Grid:
     return Grid(left.dtype, place.space, place.host.base, first, second)
 
 
-def _ending(instruction: MatMul, prepared: Preparation) -> tuple[tuple[Grid, ...], Finish]:
+def _ending(instruction: MatMul, prepared: Preparation, kind: Kind) -> tuple[tuple[Grid, ...], Finish]:
     dst, bias, partial, left = instruction.dst, instruction.bias, instruction.partial_sum, instruction.left.dtype
 
     def addend(operand: LocalTensor | Constant | None) -> list[Grid]:
         return [] if operand is None else [grid(prepared.addend(operand), operand.dtype, (0,), (1, 3))]
 
-    if dst.dtype.is_float:
+    if kind == F32_SUMS:
         return (*addend(bias), *addend(partial)), finish.even_odd(bias is not None, partial is not None)
+    if kind.sums.is_float:
+        added = (*addend(bias), *addend(partial))
+        return added, finish.rounded_once(dst.dtype, len(added))
     if instruction.op is MatMulOp.NORMAL:
         if left.bits < 32:
             return (), finish.wrapped(dst.dtype)

@@ -17,13 +17,22 @@ from tpukernel.sim.jit.products.order import Order, grouped_depth, plain_depth
 from tpukernel.sim.jit.products.product import Grid, Product
 from tpukernel.sim.memory import Memory
 
-__all__ = ["lower"]
+__all__ = ["lower", "lower_fast"]
 
 
 def lower(instruction: MatMul2, memory: Memory) -> list[Call] | None:
     """The calls that multiply; None where the engine does not do it."""
+    return _attempt(instruction, Preparation(memory, instruction.dst))
+
+
+def lower_fast(instruction: MatMul2, memory: Memory) -> list[Call] | None:
+    """As `lower`, for floats in any order of the sums."""
+    return _attempt(instruction, Preparation(memory, instruction.dst, fast=True))
+
+
+def _attempt(instruction: MatMul2, prepared: Preparation) -> list[Call] | None:
     try:
-        return _lower(instruction, Preparation(memory, instruction.dst))
+        return _lower(instruction, prepared)
     except Unsuitable:
         return None
 
@@ -35,7 +44,7 @@ def _lower(instruction: MatMul2, prepared: Preparation) -> list[Call]:
     if op is MatMul2Op.TT:
         left, left_dtype, right, right_dtype = right, right_dtype, left, left_dtype
     right = prepared.apart(right)
-    kind = kind_of(left_dtype, right_dtype)
+    kind = kind_of(left_dtype, right_dtype, fast=prepared.fast)
     order = grouped_depth(depth, 1) if kind == GROUPS else plain_depth(depth)
     k_axis, column_axis = (3, 1) if op is MatMul2Op.NT else (1, 3)
     partial = instruction.partial_sum
@@ -49,7 +58,7 @@ def _lower(instruction: MatMul2, prepared: Preparation) -> list[Call]:
         right=_grid(right, right_dtype, k_axis, column_axis, order, depth_first=True),
         dst=grid(prepared.result, dst.dtype, (1,), (3,)),
         addends=addends,
-        finish=finish.grouped(dst.dtype, len(addends)) if dst.dtype.is_float else finish.wrapped(dst.dtype),
+        finish=finish.rounded_once(dst.dtype, len(addends)) if dst.dtype.is_float else finish.wrapped(dst.dtype),
         group_counts=order.counts,
     )
     return prepared.finish(product)

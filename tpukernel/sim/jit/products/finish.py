@@ -11,7 +11,7 @@ from tpukernel.sim.jit.numerics import floats, ints
 from tpukernel.sim.jit.numerics.ints import Wide
 from tpukernel.sim.jit.products.product import Finish
 
-__all__ = ["even_odd", "grouped", "requantised_conv", "requantised_matmul", "shifted", "wrapped"]
+__all__ = ["even_odd", "requantised_conv", "requantised_matmul", "rounded_once", "shifted", "wrapped"]
 
 
 def even_odd(bias: bool, partial: bool) -> Finish:
@@ -22,13 +22,13 @@ def even_odd(bias: bool, partial: bool) -> Finish:
     return Finish(f"even_odd{bias + partial}", lambda sums, addends: (sums[0] + sums[1]).bitcast(I32), starts)
 
 
-def grouped(dst: Dtype, addends: int) -> Finish:
-    """16-bit floats: rounded once. The sums start with the sum of the addends."""
+def rounded_once(dst: Dtype, addends: int) -> Finish:
+    """Floats whose sums start with the sum of the addends: rounded once."""
 
     def emit(sums: Sequence[Value], _: Sequence[Value]) -> Value:
         return sums[0].bitcast(I32) if dst.bits == 32 else floats.narrow_modes(sums[0], dst, Rounding.HALF_EVEN)
 
-    return Finish(f"grouped{addends}", emit, (tuple(range(addends)),))
+    return Finish(f"rounded_once{addends}", emit, (tuple(range(addends)),))
 
 
 def wrapped(dst: Dtype) -> Finish:

@@ -58,7 +58,6 @@ class ProductKernel:
         dst: type of the result.
         addends: types of the addends and the directions along which each differs.
         finish: what is done with the sums.
-        fused: products are not rounded before they are added.
     """
 
     kind: Kind
@@ -66,17 +65,16 @@ class ProductKernel:
     dst: Dtype
     addends: tuple[tuple[Dtype, str], ...]
     finish: Finish
-    fused: bool = False
     ieee: bool = False
 
     @property
     def key(self) -> str:
         addends = "".join(f".{dtype.name}{by}" for dtype, by in self.addends)
-        return f"product.{self.kind.name}.{self.right.name}.{self.dst.name}{addends}.{self.finish.key}{'.fused' * self.fused}"
+        return f"product.{self.kind.name}.{self.right.name}.{self.dst.name}{addends}.{self.finish.key}"
 
     def emit(self, target: Target) -> str:
         panel = _panel(self.kind, self.right, target)
-        inner = group_functions(target) if self.kind.name == "groups" else [tile(self.kind, target, self.fused)]
+        inner = group_functions(target) if self.kind.name == "groups" else [tile(self.kind, target)]
         return join([_Driver(self, target).function, panel, *inner])
 
 

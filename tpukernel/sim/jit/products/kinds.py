@@ -15,9 +15,9 @@ from tpukernel.sim.jit.llvm import Target
 from tpukernel.sim.jit.numerics import floats
 from tpukernel.sim.jit.numerics.ints import extended
 
-__all__ = ["GROUPS", "Kind", "kind_of", "panel_value", "step"]
+__all__ = ["F32_SUMS", "FUSED", "GROUPS", "Kind", "kind_of", "panel_value", "step"]
 
-Name = Literal["f32", "pairs", "i32", "i64", "groups"]
+Name = Literal["f32", "fused", "pairs", "i32", "i64", "groups"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Kind:
     """How products are added up.
 
     Attributes:
-        name: f32 products one by one (even and odd ones apart), pairs of 16-bit integers, 32-bit or 64-bit integers, or groups of 16-bit
-            floats.
+        name: f32 products one by one (even and odd ones apart), floats in f32 without rounding the products (not what the chip does), pairs
+            of 16-bit integers, 32-bit or 64-bit integers, or groups of 16-bit floats.
         sums: type of the sums.
         per_step: products of a step.
         buffers: sums of an element that are kept apart.
@@ -67,14 +67,17 @@ class Kind:
 
 
 F32_SUMS = Kind("f32", F32, buffers=2)
+FUSED = Kind("fused", F32)
 PAIRS = Kind("pairs", I32, per_step=2)
 I32_SUMS = Kind("i32", I32)
 I64_SUMS = Kind("i64", I64)
 GROUPS = Kind("groups", F32)
 
 
-def kind_of(left: Dtype, right: Dtype) -> Kind:
-    """The kind of sums of products of two types."""
+def kind_of(left: Dtype, right: Dtype, *, fast: bool = False) -> Kind:
+    """The kind of sums of products of two types; with `fast` the quickest one for floats, which is not the chip's."""
+    if left.is_float and fast:
+        return FUSED
     if left.is_float:
         return F32_SUMS if left.bits == 32 else GROUPS
     if max(left.bits, right.bits) == 32:
@@ -96,12 +99,12 @@ def panel_value(kind: Kind, dtype: Dtype, values: Sequence[Value]) -> Value:
 _PMADD = {64: "llvm.x86.avx512.pmaddw.d.512", 32: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.sse2.pmadd.wd"}
 
 
-def step(kind: Kind, total: Value, left: Value, right: Value, fused: bool) -> Value:
+def step(kind: Kind, total: Value, left: Value, right: Value) -> Value:
     """A sum after one more step."""
     function = total.function
+    if kind.name == "fused":
+        return left.intrinsic("fma", right, total)
     if kind.name != "pairs":
-        if fused and kind.sums.is_float:
-            return left.intrinsic("fma", right, total)
         return total + left * right
     bytes_ = 4 * total.type.lanes
     if function.target.is_x86:

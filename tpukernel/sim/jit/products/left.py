@@ -12,6 +12,7 @@ from enum import IntEnum
 from tpukernel.dtypes import Dtype
 from tpukernel.sim.jit.ir import I64, PTR, Function, Type, Value, integer
 from tpukernel.sim.jit.llvm import ENTRY, Target
+from tpukernel.sim.jit.numerics import floats
 from tpukernel.sim.jit.numerics.ints import extended
 from tpukernel.sim.jit.products.kinds import Kind
 from tpukernel.sim.jit.products.record import pointer_of, table_of, word_of
@@ -81,5 +82,6 @@ class LeftKernel:
         read, written = self.dtype.itemsize, self.kind.left_size
         element = Type(f"i{self.dtype.bits}", step if step > 1 else 0)
         with function.loop(first, last, step, maybe_none=True) as loop:
-            value = extended(numbers.offset(loop.index * read).load(element), self.dtype.is_signed, 8 * written)
+            bits = numbers.offset(loop.index * read).load(element)
+            value = floats.widen(bits, self.dtype) if self.dtype.is_float else extended(bits, self.dtype.is_signed, 8 * written)
             packed.offset(loop.index * written).store(value)

@@ -11,7 +11,7 @@ from tpukernel.sim.jit.products.kinds import Kind, step
 __all__ = ["tile"]
 
 
-def tile(kind: Kind, target: Target, fused: bool = False) -> Function:
+def tile(kind: Kind, target: Target) -> Function:
     """`tile(steps, left, row_bytes, panel, sums)`: add `steps` steps to the sums.
 
     `left` has the numbers of a row, and `row_bytes` farther those of the next one; `panel` has those of all columns step by step, `sums`
@@ -33,7 +33,7 @@ def tile(kind: Kind, target: Target, fused: bool = False) -> Function:
         found = list(totals)
         for row in range(rows):
             factor = starts[row].offset(step_bytes).load(kind.sums, kind.left_size)
-            for number, total in enumerate(_steps(kind, totals[row * vectors :], factor, columns, fused)):
+            for number, total in enumerate(_steps(kind, totals[row * vectors :], factor, columns)):
                 found[row * vectors + number] = total
         loop.next = [panel_at.offset(size * lanes * vectors), *found]
     for place, total in zip(places, loop.values[1:], strict=True):
@@ -42,12 +42,12 @@ def tile(kind: Kind, target: Target, fused: bool = False) -> Function:
     return function
 
 
-def _steps(kind: Kind, totals: Sequence[Value], factor: Value, columns: Sequence[Value], fused: bool) -> list[Value]:
+def _steps(kind: Kind, totals: Sequence[Value], factor: Value, columns: Sequence[Value]) -> list[Value]:
     """The sums of a row after one more step."""
     lanes = columns[0].type.lanes
     if kind.name != "f32" or factor.function.target.is_x86:
         wide = factor.splat(lanes)
-        return [step(kind, total, wide, column, fused) for total, column in zip(totals, columns, strict=False)]
+        return [step(kind, total, wide, column) for total, column in zip(totals, columns, strict=False)]
     number, scale = (value.splat(lanes) for value in _enlarged(factor))
     found: list[Value] = []
     for total, column in zip(totals, columns, strict=False):

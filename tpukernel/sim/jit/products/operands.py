@@ -56,12 +56,14 @@ class Preparation:
     Attributes:
         memory: the memories.
         dst: the result of the command, which is written while other operands are still read.
+        fast: sums of floats need not have the chip's bits.
         calls: the calls so far.
         used: bytes of work memory so far.
     """
 
     memory: Memory
     dst: LocalTensor
+    fast: bool = False
     calls: list[Call] = field(default_factory=list["Call"])
     used: int = 0
 
