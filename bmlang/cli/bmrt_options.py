@@ -11,6 +11,7 @@ from typing import cast
 
 from bmlang.bmodel.folders import INPUTS, MODEL, OUTPUTS
 from bmlang.runtime.recording import KEEP, Keep
+from tpukernel.sim.choice import NUMERICS, Numerics
 
 __all__ = ["Dump", "ModelFiles", "Options", "Shape", "options_of"]
 
@@ -60,6 +61,7 @@ class Options:
     shapes: Sequence[Shape] | None
     accuracy_f: float
     accuracy_i: int
+    numerics: Numerics
     dump: Dump
 
 
@@ -88,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--accuracy_f", type=float, default=0.01, help="allowed difference of floats, relative above 1 (default 0.01)")
     parser.add_argument("--accuracy_i", type=int, default=0, help="allowed difference of integers (default 0)")
     parser.add_argument("--export_output", action="store_true", help=f"write the outputs of the first loop to {EXPORTED} beside the model")
+    parser.add_argument(
+        "--numerics",
+        choices=NUMERICS,
+        default="exact",
+        help="fast: add up products of floats in any order, quicker and with other last bits (default exact; not in the official tool)",
+    )
     dump = parser.add_argument_group("what each command computes (not in the official tool)")
     dump.add_argument("--dump", type=Path, metavar="FILE", help="record every command, with the elements of its results, in this file")
     dump.add_argument("--dump_keep", choices=KEEP, default="results", help="of what the elements are kept (default results)")
@@ -134,6 +142,7 @@ def options_of(arguments: Sequence[str] | None) -> Options:
         shapes=cast("list[Shape] | None", given["shapes"]),
         accuracy_f=cast("float", given["accuracy_f"]),
         accuracy_i=cast("int", given["accuracy_i"]),
+        numerics=cast("Numerics", given["numerics"]),
         dump=dump,
     )
 

@@ -30,6 +30,7 @@ from bmlang.runtime.recording import Recording
 from bmlang.runtime.runtime import Runtime
 from tpukernel.errors import TpuError
 from tpukernel.files import written_atomically
+from tpukernel.sim.choice import Numerics
 from tpukernel.sim.memory import Array
 
 __all__ = ["main"]
@@ -82,8 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: Options) -> int:
     print(f"Loop num: {options.loops}")
+    if options.numerics == "fast":
+        print("numerics: fast (products of floats are added up in any order, so that last bits are not the chip's)")
     with ExitStack() as files:
-        models = [_loaded(one, files) for one in options.models]
+        models = [_loaded(one, files, options.numerics) for one in options.models]
         chosen = _chosen([*_jobs(models)], options)
         dump = options.dump
         recorder = models[0].runtime.record(dump.path, keep=dump.keep, units=dump.units, commands=dump.commands)
@@ -92,9 +95,9 @@ def _run(options: Options) -> int:
         return 0 if all(done) and (recording is None or _dumped(recording, dump)) else 1
 
 
-def _loaded(files: ModelFiles, stack: ExitStack) -> _Model:
+def _loaded(files: ModelFiles, stack: ExitStack, numerics: Numerics) -> _Model:
     start = perf_counter()
-    runtime = Runtime(files.model)
+    runtime = Runtime(files.model, numerics=numerics)
     seconds = perf_counter() - start
     print(f"load bmodel {printable(str(files.model))}: chip {printable(runtime.chip)}, {len(runtime.nets)} nets, {seconds:.6f} s")
     stages = [(net, stage) for net in runtime.nets.values() for stage in range(net.stage_count)]
@@ -182,7 +185,7 @@ def _test(job: _Job, options: Options, loop: int) -> bool:
     results = _results(job, given, options)
     calculated = perf_counter()
     microseconds = 1e6 * (calculated - loaded) / len(results)
-    print(f"net[{printable(network.name)}] stage[{stage}], launch total time is {microseconds:.0f} us (on the simulator)")
+    print(f"net[{printable(network.name)}] stage[{stage}], launch total time is {microseconds:.0f} us (on the simulator{_named(options)})")
     print(f"+++ The {job.title} output_data +++")
     for k, (name, array) in enumerate(results[0].items()):
         shape = "".join(f"{size} " for size in array.shape)
@@ -196,6 +199,10 @@ def _test(job: _Job, options: Options, loop: int) -> bool:
     print(f"calculate  time(s): {calculated - loaded:.6f}")
     print(f"compare    time(s): {perf_counter() - calculated:.6f}")
     return good
+
+
+def _named(options: Options) -> str:
+    return ", fast numerics" if options.numerics == "fast" else ""
 
 
 def _results(job: _Job, given: Mapping[str, Array], options: Options) -> list[dict[str, Array]]:

@@ -19,6 +19,7 @@ from bmlang.runtime.recorder import DEFAULT_BYTES, Selection, recording_to
 from bmlang.runtime.recording import Keep, Recording
 from bmlang.runtime.stage import Engine, Places, Stage
 from tpukernel.chips.chip import CHIPS, Chip
+from tpukernel.sim.choice import Numerics, checked_numerics
 from tpukernel.sim.machine import Machine
 from tpukernel.sim.memory import DEFAULT_DDR_BYTES, Array
 
@@ -41,10 +42,12 @@ class Runtime:
             each command is legal is checked in any case, once.
         ddr_bytes: device memory; of the host's it takes what is used.
         threads: threads to compute with (see `tpukernel.sim.Machine`).
+        numerics: "exact" gives the chip's bits; "fast" does not in products of floats (see `tpukernel.sim.Machine`).
 
     Attributes:
         nets: the nets by name, in the order of the file.
         chip: name of the chip.
+        numerics: as above.
         trace: a function that sees every step of every launch (see `bmlang.runtime.events`); None for none. `record` uses it.
 
     All nets share one simulated chip, and a net is made ready when it is first run. Launches from several threads wait for each other.
@@ -53,6 +56,7 @@ class Runtime:
         BModelError: the file is damaged.
         NetworkNameError: two nets have the same name.
         StageDataError: a net has no stages, or they contradict each other.
+        EngineChoiceError: no such numerics.
         OSError: the file cannot be read.
     """
 
@@ -64,6 +68,7 @@ class Runtime:
         *,
         ddr_bytes: int = DEFAULT_DDR_BYTES,
         threads: int | None = None,
+        numerics: Numerics = "exact",
     ) -> None:
         self.model = (source if isinstance(source, BModel) else load(source)).model
         self.chip = self.model.chip
@@ -71,6 +76,7 @@ class Runtime:
         self._check = check
         self._ddr_bytes = ddr_bytes
         self._threads = threads
+        self.numerics: Numerics = checked_numerics(numerics)
         self._lock = Lock()
         self._device: _Device | None = None
         self.trace: Trace | None = None
@@ -92,7 +98,7 @@ class Runtime:
         return self.nets[name]
 
     def __repr__(self) -> str:
-        return f"<Runtime {self.chip}: {', '.join(self.nets) or 'no nets'}>"
+        return f"<Runtime {self.chip}: {', '.join(self.nets) or 'no nets'}{', fast numerics' if self.numerics == 'fast' else ''}>"
 
     @contextmanager
     def record(
@@ -142,7 +148,7 @@ class Runtime:
         """
         with self._lock:
             if self._device is None:
-                self._device = _Device(self._runnable_chip(), self.model.net, self._ddr_bytes, self._threads)
+                self._device = _Device(self._runnable_chip(), self.model.net, self._ddr_bytes, self._threads, self.numerics)
             return self._device.run(net, number, inputs, engine=self._engine, check=self._check, trace=self.trace)
 
     def _runnable_chip(self) -> Chip:
@@ -157,10 +163,10 @@ class Runtime:
 class _Device:
     """One simulated chip with the stages that are ready."""
 
-    def __init__(self, chip: Chip, nets: Sequence[Net], ddr_bytes: int, threads: int | None) -> None:
+    def __init__(self, chip: Chip, nets: Sequence[Net], ddr_bytes: int, threads: int | None, numerics: Numerics) -> None:
         self._chip = chip
         memory, coefficients = DeviceMemory(chip, ddr_bytes), dict[bytes, int]()
-        self._machine = Machine(chip, threads, ddr_bytes=ddr_bytes)
+        self._machine = Machine(chip, threads, ddr_bytes=ddr_bytes, numerics=numerics)
         self._places = {net.name: Places(memory, self._machine, coefficients) for net in nets}
         self._stages: dict[tuple[str, int], Stage] = {}
 

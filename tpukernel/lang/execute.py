@@ -12,6 +12,7 @@ from tpukernel.lang.elaborate import Elaborated
 from tpukernel.lang.errors import UnwrittenOutputError
 from tpukernel.lang.ir import Param
 from tpukernel.sim.checks import CheckError
+from tpukernel.sim.choice import Numerics
 from tpukernel.sim.machine import ExecutionEngine, Machine
 from tpukernel.source import Position
 
@@ -23,7 +24,13 @@ Result = NDArray[np.number]
 
 
 def execute(
-    found: Elaborated, given: Mapping[str, Array], engine: ExecutionEngine, *, check: bool, position: Position | None = None
+    found: Elaborated,
+    given: Mapping[str, Array],
+    engine: ExecutionEngine,
+    *,
+    check: bool,
+    numerics: Numerics = "exact",
+    position: Position | None = None,
 ) -> dict[str, Result]:
     """The outputs of a kernel by name.
 
@@ -31,13 +38,14 @@ def execute(
         found: the kernel for the shapes of the arrays.
         given: its inputs by name, contiguous, of the types that it was elaborated for.
         engine, check: as of `Machine.run`.
+        numerics: as of `Machine`.
         position: where the kernel was written.
 
     Raises:
         CheckError: as `run`.
         UnwrittenOutputError: elements of an output were left unwritten.
     """
-    machine = loaded(found, given)
+    machine = loaded(found, given, numerics)
     run(machine, found, engine, check=check)
     if check:
         for param in _outputs(found):
@@ -45,9 +53,9 @@ def execute(
     return {param.name: _read(machine, found, param) for param in _outputs(found)}
 
 
-def loaded(found: Elaborated, given: Mapping[str, Array]) -> Machine:
+def loaded(found: Elaborated, given: Mapping[str, Array], numerics: Numerics = "exact") -> Machine:
     """A new chip with the inputs of a kernel in its DDR."""
-    machine = Machine(found.program.chip)
+    machine = Machine(found.program.chip, numerics=numerics)
     for name, array in given.items():
         machine.write("ddr", _offset(found, name), array)
     return machine

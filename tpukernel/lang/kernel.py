@@ -27,6 +27,7 @@ from tpukernel.lang.trace import Tracer, TraceRecorder
 from tpukernel.lang.tuning import Tuning
 from tpukernel.lang.views.memory_map import MemoryMap
 from tpukernel.lang.views.pages import kernel_page
+from tpukernel.sim.choice import Numerics
 from tpukernel.sim.machine import ExecutionEngine
 
 __all__ = ["Array", "Kernel", "kernel"]
@@ -81,7 +82,7 @@ class Kernel:
             KernelError: the kernel has a mistake.
             CheckError: its program has: a race, a read of something that nobody wrote, ...
         """
-        found = tuple(self._run(arrays, chip_of(DEFAULT_CHIP), "interpreter", True, keywords).values())
+        found = tuple(self._run(arrays, chip_of(DEFAULT_CHIP), "interpreter", True, "exact", keywords).values())
         return found[0] if len(found) == 1 else cast("Result", found)
 
     def run(
@@ -90,13 +91,20 @@ class Kernel:
         chip: Chip | str = DEFAULT_CHIP,
         engine: ExecutionEngine = "interpreter",
         check: bool = True,
+        numerics: Numerics = "exact",
         **keywords: object,
     ) -> dict[str, Result]:
-        """The outputs by name. `engine` and `check` are those of `Machine.run`; raises as a call does."""
-        return self._run(arrays, chip_of(chip), engine, check, keywords)
+        """The outputs by name. `engine` and `check` are those of `Machine.run`, `numerics` is that of `Machine`; raises as a call does."""
+        return self._run(arrays, chip_of(chip), engine, check, numerics, keywords)
 
     def _run(
-        self, arrays: tuple[Array, ...], chip: Chip, engine: ExecutionEngine, check: bool, keywords: Mapping[str, object]
+        self,
+        arrays: tuple[Array, ...],
+        chip: Chip,
+        engine: ExecutionEngine,
+        check: bool,
+        numerics: Numerics,
+        keywords: Mapping[str, object],
     ) -> dict[str, Result]:
         names = self.signature.inputs
         if len(arrays) != len(names):
@@ -107,7 +115,7 @@ class Kernel:
         shapes = {name: array.shape for name, array in given.items()}
         dtypes = {name: self._dtype_of(name, array) for name, array in given.items()}
         found = self.elaborate(shapes, dtypes, chip, **keywords)
-        return execute(found, given, engine, check=check, position=self.signature.position)
+        return execute(found, given, engine, check=check, numerics=numerics, position=self.signature.position)
 
     def _dtype_of(self, name: str, array: Array) -> str:
         try:

@@ -1,4 +1,4 @@
-"""Which runs are not worth machine code.
+"""What a run can choose: exact or fast numbers; and which runs are not worth machine code.
 
 Loading LLVM takes longer than the interpreter needs for a few small commands. As long as native execution is not loaded, small programs go
 to the interpreter; what that costs is added up, and when it amounts to the loading, everything is native from then on. So nobody ever
@@ -10,13 +10,30 @@ from __future__ import annotations
 import sys
 from math import prod
 from time import perf_counter
-from typing import Final
+from typing import Final, Literal, get_args
 
 from tpukernel.chips.tensors import Constant
 from tpukernel.isa.program import Program
+from tpukernel.sim.errors import EngineChoiceError
 from tpukernel.sim.interpreter import Interpretation
 
-__all__ = ["ShortInterpretation", "is_short"]
+__all__ = ["NUMERICS", "Numerics", "ShortInterpretation", "checked_numerics", "is_short"]
+
+Numerics = Literal["exact", "fast"]
+"""Whether products of floats are added up as the chip does it, or as the computer does it fastest."""
+NUMERICS: Final[tuple[Numerics, ...]] = get_args(Numerics)
+
+
+def checked_numerics(numerics: Numerics) -> Numerics:
+    """The same.
+
+    Raises:
+        EngineChoiceError: it is neither "exact" nor "fast".
+    """
+    if numerics not in NUMERICS:
+        raise EngineChoiceError(f"there are no numerics {numerics!r}", help="use 'exact' or 'fast'")
+    return numerics
+
 
 NATIVE: Final = "tpukernel.sim.jit.run"
 """The module that is there once native execution is loaded."""

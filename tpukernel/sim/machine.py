@@ -13,7 +13,7 @@ from tpukernel.chips.tensors import LocalTensor, SystemTensor
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.sim.checks import CheckError, find_mistakes, raise_findings
-from tpukernel.sim.choice import ShortInterpretation, is_short
+from tpukernel.sim.choice import Numerics, ShortInterpretation, checked_numerics, is_short
 from tpukernel.sim.errors import EngineChoiceError
 from tpukernel.sim.interpreter import Interpretation
 from tpukernel.sim.memory import DEFAULT_DDR_BYTES, Array, Memory
@@ -59,16 +59,28 @@ class Machine:
         threads: threads to compute with; the interpreter uses one. By default what the environment variable
             `TPUKERNEL_THREADS` says, or as many as the process has processors.
         ddr_bytes: size of the DDR; memory is taken only for what is touched.
+        numerics: "exact" gives the chip's bits. "fast" adds up the products of floats in CONV, MM and MM2 in any order, without rounding
+            them and without cutting off bits of those of f16 and bf16: several times as fast, and at least as accurate as the chip, but
+            with other last bits. All other units are the same, and the interpreter is always exact.
 
     A new machine has zeros in DDR, L2 and local memory (no byte of them counts as written) and the chip's tables in static memory.
+
+    Raises:
+        EngineChoiceError: no such numerics.
     """
 
-    def __init__(self, chip: Chip | str, threads: int | None = None, *, ddr_bytes: int = DEFAULT_DDR_BYTES) -> None:
+    def __init__(
+        self, chip: Chip | str, threads: int | None = None, *, ddr_bytes: int = DEFAULT_DDR_BYTES, numerics: Numerics = "exact"
+    ) -> None:
         self.chip = chip_of(chip)
         self.threads = threads
+        self.numerics: Numerics = checked_numerics(numerics)
         self.memory = Memory(self.chip, ddr_bytes)
         self.breakpoints: dict[int, Breakpoint] = {}
         self.trace: Trace | None = None
+
+    def __repr__(self) -> str:
+        return f"<Machine {self.chip.name}{', fast numerics' if self.numerics == 'fast' else ''}>"
 
     # ------------------------------------------------------------------ memories
 
@@ -141,7 +153,7 @@ class Machine:
             return ShortInterpretation(list(program), self.memory)
         from tpukernel.sim.jit import NativeExecution
 
-        return NativeExecution(program, self.memory, self.threads)
+        return NativeExecution(program, self.memory, self.threads, self.numerics)
 
     def _step(self, runner: Runner, index: int) -> None:
         """Run one command that somebody watches."""

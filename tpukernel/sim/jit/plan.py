@@ -10,7 +10,7 @@ import gc
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from threading import Lock
@@ -22,6 +22,7 @@ import numpy as np
 from tpukernel.errors import TpuError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
+from tpukernel.sim.choice import Numerics
 from tpukernel.sim.jit.alike import Lower, lower_all
 from tpukernel.sim.jit.assembly import Tables, Words, assemble
 from tpukernel.sim.jit.kernel import ARGUMENTS, REGISTERS, SCRATCH, Call, Kernel
@@ -33,17 +34,22 @@ __all__ = ["Bound", "Plan", "address_of", "lower", "plan_of"]
 
 
 @cache
-def _lowering(unit: type[Instruction]) -> Lower | None:
-    """The function that lowers instructions of a unit: `lower` in the module of the unit's stem, if there is one."""
+def _lowering(unit: type[Instruction], numerics: Numerics) -> Lower | None:
+    """The function that lowers instructions of a unit: `lower` in the module of the unit's stem, if there is one. Units that are quicker
+    where they need not give the chip's bits have a `lower_fast`, too.
+    """
     name = f"tpukernel.sim.jit.{unit.__module__.rpartition('.')[2]}"
-    return cast("Lower", import_module(name).lower) if find_spec(name) else None
+    if not find_spec(name):
+        return None
+    module = import_module(name)
+    return cast("Lower", getattr(module, "lower_fast", module.lower) if numerics == "fast" else module.lower)
 
 
-def lower(instruction: Instruction, memory: Memory) -> list[Call] | None:
+def lower(instruction: Instruction, memory: Memory, numerics: Numerics = "exact") -> list[Call] | None:
     """The calls that execute an instruction; None if the interpreter has to do it."""
     if instruction.family in _NOTHING_TO_DO:
         return []
-    found = _lowering(type(instruction))
+    found = _lowering(type(instruction), numerics)
     try:
         return None if found is None else found(instruction, memory)
     except TpuError:  # an operand outside its memory, for example: the interpreter raises the error in its turn
@@ -108,7 +114,7 @@ class Bound:
 # ---------------------------------------------------------------------------- making plans
 
 _addresses: dict[str, int] = {}
-_plans: WeakKeyDictionary[Program, _Kept] = WeakKeyDictionary()
+_plans: dict[Numerics, WeakKeyDictionary[Program, _Kept]] = {"exact": WeakKeyDictionary(), "fast": WeakKeyDictionary()}
 _lock = Lock()
 
 
@@ -119,15 +125,15 @@ class _Kept:
     plan: Plan
 
 
-def plan_of(program: Program, memory: Memory) -> Plan:
+def plan_of(program: Program, memory: Memory, numerics: Numerics = "exact") -> Plan:
     """The plan of a program for memories of that size; the one from last time if the commands are still the same ones."""
     commands = [list(engine) for group in program.groups for engine in (group.tiu, group.gdma)]
-    kept = _plans.get(program)
+    kept = _plans[numerics].get(program)
     if kept is not None and kept.ddr_bytes == memory.sizes["ddr"] and kept.commands == commands:
         return kept.plan
     with _without_collection():
-        plan = _make(list(program), memory)
-    _plans[program] = _Kept(commands, memory.sizes["ddr"], plan)
+        plan = _make(list(program), memory, numerics)
+    _plans[numerics][program] = _Kept(commands, memory.sizes["ddr"], plan)
     return plan
 
 
@@ -153,8 +159,8 @@ def address_of(kernel: Kernel) -> int:
     return found
 
 
-def _make(order: list[Instruction], memory: Memory) -> Plan:
-    lowered = lower_all(order, memory, lower)
+def _make(order: list[Instruction], memory: Memory, numerics: Numerics) -> Plan:
+    lowered = lower_all(order, memory, partial(lower, numerics=numerics))
     tables = assemble(lowered, address_of)
     native = [found.calls is not None for found in lowered]
     native_until: list[int] = [len(native)] * len(native)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
+from tpukernel.sim.choice import Numerics
 from tpukernel.sim.interpreter import Interpretation
 from tpukernel.sim.jit.plan import plan_of
 from tpukernel.sim.jit.stream import STOPPED, executor
@@ -29,13 +30,14 @@ class NativeExecution:
         program: its plan is made here, or taken from the last run.
         memory: the memories to run on.
         threads: threads to compute with; see `default_threads`.
+        numerics: whether the sums of CONV, MM and MM2 have to have the chip's bits (see `Machine`).
 
     Raises:
         DependencyError, DeadlockError: the engines cannot work the commands off.
     """
 
-    def __init__(self, program: Program, memory: Memory, threads: int | None = None) -> None:
-        self._plan = plan_of(program, memory)
+    def __init__(self, program: Program, memory: Memory, threads: int | None = None, numerics: Numerics = "exact") -> None:
+        self._plan = plan_of(program, memory, numerics)
         self._bound = self._plan.bound(memory)
         self._interpreter = Interpretation(self._plan.order, memory)
         self._threads = default_threads() if threads is None else threads

@@ -96,13 +96,18 @@ def panel_value(kind: Kind, dtype: Dtype, values: Sequence[Value]) -> Value:
     return extended(values[0], dtype.is_signed, kind.sums.bits)
 
 
+def _fuses(target: Target) -> bool:
+    """Whether it has fused multiply-adds: x86 got them together with vectors of 32 bytes."""
+    return not target.is_x86 or target.vector_bytes >= 32
+
+
 _PMADD = {64: "llvm.x86.avx512.pmaddw.d.512", 32: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.sse2.pmadd.wd"}
 
 
 def step(kind: Kind, total: Value, left: Value, right: Value) -> Value:
     """A sum after one more step."""
     function = total.function
-    if kind.name == "fused":
+    if kind.name == "fused" and _fuses(function.target):
         return left.intrinsic("fma", right, total)
     if kind.name != "pairs":
         return total + left * right
