@@ -81,6 +81,16 @@ def test_the_lines_of_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
         assert re.fullmatch(pattern, line), (pattern, line)
 
 
+def test_fast_numerics(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = folder(tmp_path, [MATMUL])
+    result = run(capsys, "-d", path, "--numerics=fast", "--accuracy_f=1e-5")
+    assert result.code == 0
+    assert result.out.splitlines()[1].startswith("numerics: fast ")
+    assert re.search(r"launch total time is \d+ us \(on the simulator, fast numerics\)", result.out)
+    assert titles(result, "cmp success") == ["+++ The network[matmul_f32] stage[0] cmp success +++"]
+    assert "fast numerics" not in run(capsys, "-d", path, "--numerics=exact").out
+
+
 def test_several_runs_at_once(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder(tmp_path, [ADD])
     assert run(capsys, "-d", path, "--calculate_times", "2", "--thread_num", "3").code == 0

@@ -112,6 +112,14 @@ def test_the_native_engine_gives_the_same_bits(dtype: Dtype) -> None:
     assert one.tobytes() == other.tobytes()
 
 
+def test_numbers_may_be_fast() -> None:
+    rng = np.random.default_rng(3)
+    left, right = (rng.standard_normal(shape).astype(np.float32) for shape in ((64, 300), (300, 96)))
+    (exact,), (fast,) = (matmul.run(left, right, engine="jit", numerics=numerics).values() for numerics in ("exact", "fast"))
+    assert exact.tobytes() == matmul(left, right).tobytes() != fast.tobytes()
+    np.testing.assert_allclose(fast, exact, rtol=0, atol=600 * 2.0**-24 * float((np.abs(left) @ np.abs(right)).max()))
+
+
 @pytest.mark.parametrize("shape", [(1, 64, 1, 64), (2, 65, 3, 50)])
 def test_one_symbolic_trace_fits_every_shape(shape: tuple[int, int, int, int]) -> None:
     from tpukernel import BM1684X

@@ -149,7 +149,7 @@ class Machine:
     def _runner(self, program: Program, engine: ExecutionEngine) -> Runner:
         if engine == "interpreter":
             return Interpretation(list(program), self.memory)
-        if is_short(program):
+        if self.numerics == "exact" and is_short(program):
             return ShortInterpretation(list(program), self.memory)
         from tpukernel.sim.jit import NativeExecution
 

@@ -17,6 +17,7 @@ from tpukernel.isa import Arith, ArithOp, DmaTensor, IndexGen, IndexGenOp, Instr
 from tpukernel.isa.errors import DeadlockError
 from tpukernel.sim import Machine, Step
 from tpukernel.sim.errors import ExecutionError
+from tpukernel.sim.choice import Numerics
 from tpukernel.sim.jit import plan, plan_of, run
 from tpukernel.sim.jit.assembly import unmet
 from tpukernel.sim.jit.kernel import Call
@@ -162,12 +163,12 @@ class Refusing:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_what_a_kernel_refuses_the_interpreter_does(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "PARALLEL_NANOSECONDS", 0.0)
-    lower: Callable[[Instruction, Memory], list[Call] | None] = plan.lower
+    lower: Callable[[Instruction, Memory, Numerics], list[Call] | None] = plan.lower
 
-    def lower_some(instruction: Instruction, memory: Memory) -> list[Call] | None:
+    def lower_some(instruction: Instruction, memory: Memory, numerics: Numerics) -> list[Call] | None:
         if isinstance(instruction, Arith):
             return [Call(Refusing(), [0], [], units=4, cost=5000.0, guarded=True)]
-        return lower(instruction, memory)
+        return lower(instruction, memory, numerics)
 
     monkeypatch.setattr(plan, "lower", lower_some)
     machine, program = filled(), doubling(3)
