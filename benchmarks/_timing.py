@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from statistics import median
 
+from tpukernel.sim.choice import Numerics
+
 __all__ = ["MEDIAN", "MINIMUM", "PROCESSOR", "Contender", "Effort", "Statistic", "Timing", "timed_in_turn"]
 
 BURST_SECONDS = 0.003
@@ -27,11 +29,13 @@ class Effort:
         rounds: turns of each contender.
         seconds: time that a contender may take altogether; it is then left out of further rounds.
         small: small shapes, for a run that only shows that everything works.
+        numerics: of native execution.
     """
 
     rounds: int
     seconds: float
     small: bool = False
+    numerics: Numerics = "exact"
 
 
 Contender = Callable[[], object]

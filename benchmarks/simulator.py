@@ -25,6 +25,7 @@ from benchmarks._results import OFFICIAL, OURS, Row, as_json, lines, short_lines
 from benchmarks._timing import Effort
 from benchmarks._units import Make, unit_cases, unit_row
 from tpukernel.files import save_atomically
+from tpukernel.sim.choice import NUMERICS
 from tpukernel.sim.jit.llvm import host_target
 from tpukernel.sim.jit.threads import processors
 
@@ -120,17 +121,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=min(2, processors()), help="threads of the column 'ours'; as a rule 2")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default: 5)")
     parser.add_argument("--seconds", type=float, default=4.0, help="most time for one contender of a row (default: 4)")
+    parser.add_argument("--numerics", choices=NUMERICS, default="exact", help="of native execution (default: exact)")
     parser.add_argument("--no-official", action="store_true", help="without the official C model")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to a file")
     parser.add_argument("--readme", action="store_true", help=f"put the tables into {README.name}")
     options = parser.parse_args(arguments)
-    effort = Effort(1, 0.0, small=True) if options.smoke else Effort(options.rounds, options.seconds)
+    if options.readme and options.numerics != "exact":
+        parser.error(f"the tables in {README.name} are of exact numerics")
+    effort = Effort(1, 0.0, True, options.numerics) if options.smoke else Effort(options.rounds, options.seconds, False, options.numerics)
     machine = {
         "processor": host_target().cpu,
         "processors": processors(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "threads": options.threads,
+        "numerics": options.numerics,
         "load before": _load(),
     }
     print(_described(machine))

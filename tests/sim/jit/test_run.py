@@ -16,8 +16,8 @@ from tpukernel.chips.tensors import Constant, LocalTensor, SystemTensor
 from tpukernel.isa import Arith, ArithOp, DmaTensor, IndexGen, IndexGenOp, Instruction, LaneMove, LaneMoveOp, Program
 from tpukernel.isa.errors import DeadlockError
 from tpukernel.sim import Machine, Step
-from tpukernel.sim.errors import ExecutionError
 from tpukernel.sim.choice import Numerics
+from tpukernel.sim.errors import ExecutionError
 from tpukernel.sim.jit import plan, plan_of, run
 from tpukernel.sim.jit.assembly import unmet
 from tpukernel.sim.jit.kernel import Call
