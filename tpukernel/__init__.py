@@ -8,18 +8,34 @@ from tpukernel.chips import BM1684, BM1684X
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i16, i32, u8, u16, u32
 
 if TYPE_CHECKING:
-    from tpukernel.lang import Builder, In, InOut, Kernel, Out, TensorSpec, Tile, align, autotune, cdiv, kernel, maximum, minimum, sweep
+    from tpukernel.lang import (
+        Builder,
+        In,
+        InOut,
+        Kernel,
+        Out,
+        TensorSpec,
+        Tile,
+        align,
+        autotune,
+        cdiv,
+        kernel,
+        maximum,
+        minimum,
+        packed_weights,
+        sweep,
+    )
 
 __version__ = "0.1.0"
 _LANGUAGE = [
     *("Builder", "In", "InOut", "Kernel", "Out", "TensorSpec", "Tile"),
-    *("align", "autotune", "cdiv", "kernel", "maximum", "minimum", "sweep"),
+    *("align", "autotune", "cdiv", "kernel", "maximum", "minimum", "packed_weights", "sweep"),
 ]
 """Names of the kernel language, which is loaded when the first of them is used."""
 
 __all__ = ["BM1684", "BM1684X", "Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Builder", "In", "InOut", "Kernel", "Out", "TensorSpec", "Tile"]
-__all__ += ["align", "autotune", "cdiv", "kernel", "maximum", "minimum", "sweep"]
+__all__ += ["align", "autotune", "cdiv", "kernel", "maximum", "minimum", "packed_weights", "sweep"]
 
 
 def __getattr__(name: str) -> object:

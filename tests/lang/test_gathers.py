@@ -11,6 +11,7 @@ import tpukernel as tpu
 from tests.lang.single import COMPACT, LINES, PLAIN, Array, Floats, Place, Step, floats, integers, result
 from tpukernel.chips.tensors import Layout
 from tpukernel.dtypes import Dtype
+from tpukernel.lang import Global, Tensor
 from tpukernel.lang.gathers import Missing
 
 CHANNELS = st.sampled_from([1, 5, 64, 65])
@@ -231,3 +232,117 @@ def test_squares_and_scales(dtype: Dtype) -> None:
     for step, wanted in cases.values():
         found = result(step, x.shape, dtype, (x, PLAIN), (bias, COMPACT)).astype(np.float64)
         np.testing.assert_allclose(found, wanted, rtol=0, atol=steps * np.abs(wanted).max())
+
+
+# ---------------------------------------------------------------------------- by the DMA
+
+
+@pytest.mark.parametrize("dst_local", [False, True])
+@pytest.mark.parametrize("param_local", [False, True])
+@pytest.mark.parametrize("index_local", [False, True])
+def test_dma_gather_and_scatter(dst_local: bool, param_local: bool, index_local: bool) -> None:
+    c, h, many, w = 5, 7, 9, 20
+    param, index = floats((1, c, many, w), tpu.f16), integers((1, c, h, 1), tpu.u32, 1, 0, many + 1)
+    lines, before = floats((1, c, h, w), tpu.f16, 2), floats((1, c, many, w), tpu.f16, 3)
+    places = np.minimum(index, many - 1)
+
+    def specs(*_inputs: tpu.TensorSpec) -> list[tpu.TensorSpec]:
+        return [tpu.TensorSpec((1, c, h, w), tpu.f16)]
+
+    @tpu.kernel(infer=specs)
+    def kernel(k: tpu.Builder, param: tpu.In, index: tpu.In, places: tpu.In, lines: tpu.In, scattered: tpu.InOut, out: tpu.Out) -> None:
+        def there(x: Global, local: bool) -> Tensor:
+            if not local:
+                return x
+            buffer = k.local(x.shape, x.dtype)
+            k.dma.load(buffer, x)
+            return buffer
+
+        picked = k.local(out.shape, out.dtype) if dst_local else out
+        k.dma.gather(picked, there(param, param_local), there(index, index_local), missing=1.5)
+        if isinstance(picked, tpu.Tile):
+            k.dma.store(out, picked)
+        target = there(scattered, dst_local)
+        k.dma.scatter(target, there(lines, param_local), there(places, index_local))
+        if isinstance(target, tpu.Tile):
+            k.dma.store(scattered, target)
+
+    found = kernel.run(param, index, places, lines, before)
+    picked = np.take_along_axis(param, places.astype(np.int64), 2)
+    np.testing.assert_array_equal(found["out"], np.where(index < many, picked, np.float16(1.5)))
+    wanted = before.copy()
+    for i in range(h):
+        np.put_along_axis(wanted, places[:, :, i : i + 1].astype(np.int64), lines[:, :, i : i + 1], 2)
+    np.testing.assert_array_equal(found["scattered"], wanted)
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_dma_selection(local: bool) -> None:
+    x, mask = floats((2, 5, 3, 7), tpu.f32), integers((2, 5, 3, 7), tpu.u8, 1, 0, 1)
+
+    def specs(x: tpu.TensorSpec, *_rest: tpu.TensorSpec) -> list[tpu.TensorSpec]:
+        return [tpu.TensorSpec((1, 1, 1, 210), x.dtype), tpu.TensorSpec((1, 1, 1, 210), tpu.u32)]
+
+    @tpu.kernel(infer=specs)
+    def kernel(k: tpu.Builder, x: tpu.In, mask: tpu.In, picked: tpu.Out, places: tpu.Out) -> None:
+        k.dma.fill(picked, 7)
+        k.dma.fill(places, 7)
+        if local:
+            a, b = k.local(x.shape, x.dtype), k.local(mask.shape, mask.dtype)
+            k.dma.load(a, x)
+            k.dma.load(b, mask)
+            k.dma.mask_select(picked, a, b)
+            k.dma.nonzero(places, b, first=100)
+        else:
+            k.dma.mask_select(picked, x, mask)
+            k.dma.nonzero(places, mask, first=100)
+
+    found, count = kernel.run(x, mask), int(mask.sum())
+    wanted = np.full((2, 210), 7.0)
+    wanted[0, :count], wanted[1, :count] = x[mask != 0], 100 + np.flatnonzero(mask)
+    np.testing.assert_array_equal(found["picked"].reshape(-1), wanted[0].astype(np.float32))
+    np.testing.assert_array_equal(found["places"].reshape(-1), wanted[1])
+
+
+@given(st.integers(1, 70), st.integers(1, 130), st.sampled_from([tpu.f32, tpu.f16, tpu.i8]))
+@settings(deadline=None, max_examples=10)
+def test_transposed_loads_and_stores(rows: int, columns: int, dtype: Dtype) -> None:
+    def specs(x: tpu.TensorSpec) -> tpu.TensorSpec:
+        return tpu.TensorSpec((columns, rows), x.dtype)
+
+    @tpu.kernel(infer=specs)
+    def load(k: tpu.Builder, x: tpu.In, out: tpu.Out) -> None:
+        a = k.matrix(columns, rows, x.dtype, over_lanes="columns")
+        k.dma.load_transposed(a, x, fill=0)
+        k.dma.store(out, a)
+
+    @tpu.kernel(infer=specs)
+    def store(k: tpu.Builder, x: tpu.In, out: tpu.Out) -> None:
+        a = k.matrix(rows, columns, x.dtype, over_lanes="columns")
+        k.dma.load(a, x)
+        k.dma.store_transposed(out, a)
+
+    x = numbers((rows, columns), dtype)
+    np.testing.assert_array_equal(load(x), x.T)
+    np.testing.assert_array_equal(store(x), x.T)
+
+
+@given(st.integers(1, 70), st.sampled_from([1, 31, 33, 64, 65]), st.sampled_from([1, 2]), st.sampled_from([tpu.f32, tpu.bf16, tpu.u8]))
+@settings(deadline=None, max_examples=10)
+def test_packed_weights(oc: int, ic: int, size: int, dtype: Dtype) -> None:
+    weight = numbers((oc, ic, size, 3), dtype)
+    x = numbers((1, ic, 3, 4), dtype, 1)
+
+    def spec(_x: tpu.TensorSpec, _weight: tpu.TensorSpec) -> tpu.TensorSpec:
+        return tpu.TensorSpec((1, oc, 4 - size, 2), tpu.f32 if dtype.is_float else tpu.i32)
+
+    @tpu.kernel(infer=spec)
+    def kernel(k: tpu.Builder, x: tpu.In, weight: tpu.In, out: tpu.Out) -> None:
+        a, b = k.local(x.shape, x.dtype), k.local(out.shape, out.dtype)
+        taps = k.local((oc, ic, size, 3), x.dtype, layout=Layout.WEIGHT)
+        k.dma.load(a, x)
+        k.dma.load(taps, weight)
+        (k.tiu.conv2d if dtype.is_float else k.tiu.conv2d_asym)(b, a, taps)
+        k.dma.store(out, b)
+
+    assert kernel(x, tpu.packed_weights(weight)).tobytes() == kernel(x, weight).tobytes()

@@ -13,6 +13,7 @@ from tpukernel.lang.tensors import Global, In, InOut, Out, Tensor, Tile
 from tpukernel.lang.trace import Token
 from tpukernel.lang.tuning import autotune
 from tpukernel.lang.views import MemoryMap
+from tpukernel.lang.weights import packed_weights
 
 __all__ = [
     "Bench",
@@ -42,5 +43,6 @@ __all__ = [
     "kernel",
     "maximum",
     "minimum",
+    "packed_weights",
     "sweep",
 ]

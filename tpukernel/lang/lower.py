@@ -18,6 +18,7 @@ from tpukernel.lang.errors import KernelError, LayoutMismatchError, OperandTypeE
 from tpukernel.lang.ir import Op
 from tpukernel.lang.operations import operand_name, row_of
 from tpukernel.lang.unroll import Box, Buffer, Command, Value
+from tpukernel.lang.weights import packed_row
 
 __all__ = ["Lowering", "Placed", "lower"]
 
@@ -234,6 +235,11 @@ def _moves(command: Command) -> bool:
     return isinstance(command.op, Op) and command.op.row.startswith("tpu_gdma")
 
 
+def _selects(command: Command) -> bool:
+    """Whether the result has room for as many elements as are found, in any shape."""
+    return isinstance(command.op, Op) and command.op.row.startswith(("tpu_gdma_mask_select", "tpu_gdma_nonzero"))
+
+
 def _repeated(command: Command, operand: str, tensor: LocalTensor, result: Placed, chip: Chip) -> Dim4:
     """Strides that repeat an operand along n, h and w where it has one element and the result has more."""
     strides = list(strides_of(chip, tensor))
@@ -264,7 +270,7 @@ def _verify(command: Command, tensors: Mapping[str, Placed], instructions: Seque
     uses = [use for instruction in instructions for use in instruction.operands()]
     matrix = isinstance(command.op, Op) and "_matrix_" in command.op.row
     for name, tensor in tensors.items():
-        if "coeff" in name or (matrix and isinstance(tensor, SystemTensor)):
+        if "coeff" in name or (matrix and isinstance(tensor, SystemTensor)) or (name == "dst" and _selects(command)):
             continue
         found = [use.value for use in uses if isinstance(use.value, type(tensor)) and use.value.address == tensor.address]
         alike = [value for value in found if value.dtype == tensor.dtype]
@@ -315,12 +321,20 @@ def _is_weight_load(tensors: Mapping[str, Placed]) -> bool:
 
 
 def _weight_load(tensors: Mapping[str, Placed], chip: Chip, command: Command) -> Iterator[Instruction]:
-    """Weights (oc, ic, kh, kw) from system memory into groups of input channels: one copy for each group, or one for all without groups."""
+    """Weights (oc, ic, kh, kw) from system memory into groups of input channels: one copy for each group, or one for all without groups.
+
+    Packed weights, (oc, elements of a record), are one copy.
+    """
     dst, src = tensors["dst"], tensors["src"]
-    if dst.shape != src.shape:
-        raise _shapes_differ(command, "src", src, dst)
     oc, ic, kh, kw = dst.shape
     steps, taps, size = strides_of(chip, src), kh * kw, dst.dtype.itemsize
+    record = packed_row(chip.weight_pack[dst.dtype], ic, taps)
+    if src.shape == (1, oc, 1, record):
+        given = (0, steps[1], record, steps[3])
+        yield from row_of("tpu_gdma_cpy_S2L").instructions(dst.address, src.address, src.shape, (0, record, record, 1), given, dst.dtype)
+        return
+    if dst.shape != src.shape:
+        raise _shapes_differ(command, "src", src, dst)
     if taps > 1 and (steps[3], steps[2]) != (1, kw):
         raise LayoutMismatchError(
             f"the taps of src of {command.name} do not lie one after the other",
@@ -329,7 +343,7 @@ def _weight_load(tensors: Mapping[str, Placed], chip: Chip, command: Command) ->
             help="take all rows and columns of the kernels",
         )
     group = chip.weight_pack[dst.dtype]
-    row = -(-ic // group) * group * taps
+    row = packed_row(group, ic, taps)
     copy = row_of("tpu_gdma_cpy_S2L")
     if group == 1:
         yield from copy.instructions(dst.address, src.address, (1, oc, ic, taps), (0, row, taps, 1), (0, steps[0], steps[1], 1), dst.dtype)
