@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import lru_cache
 
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.layout import lane_bytes_needed
@@ -13,9 +13,6 @@ from tpukernel.chips.tensors import Dim4, Layout, LocalTensor
 from tpukernel.dtypes import Dtype
 
 __all__ = ["Buffer", "Life", "place"]
-
-_numbers = count()
-
 
 @dataclass(eq=False)
 class Buffer:
@@ -40,8 +37,14 @@ class Buffer:
     @classmethod
     def of(cls, name: str, shape: Dim4, dtype: Dtype, layout: Layout, chip: Chip) -> Buffer:
         """A buffer with the bytes that it needs."""
-        needed = lane_bytes_needed(chip, LocalTensor(0, shape, dtype, layout))
-        return cls(name, shape, dtype, layout, -(-needed // chip.eu_bytes) * chip.eu_bytes)
+        return cls(name, shape, dtype, layout, _bytes(shape, dtype, layout, chip))
+
+
+@lru_cache(8192)
+def _bytes(shape: Dim4, dtype: Dtype, layout: Layout, chip: Chip) -> int:
+    """Bytes of a lane, in whole lines."""
+    needed = lane_bytes_needed(chip, LocalTensor(0, shape, dtype, layout))
+    return -(-needed // chip.eu_bytes) * chip.eu_bytes
 
 
 @dataclass

@@ -11,9 +11,10 @@ from bmlang.compiler.errors import NoFormError
 from bmlang.compiler.steps import Group, Work
 from bmlang.graph.graph import Graph, Node
 from bmlang.layers.base import Call, Layer
+from bmlang.layers.region import four
 from bmlang.layers.registry import layer_of
 from tpukernel.chips.chip import Chip
-from tpukernel.chips.tensors import Layout
+from tpukernel.chips.tensors import Dim4, Layout
 from tpukernel.lang.signature import TensorSpec
 
 __all__ = ["Alias", "Emitted", "Planned", "call_of", "plan"]
@@ -76,7 +77,7 @@ class _Planner:
         self._graph, self._chip = graph, chip
         self._users = graph.users()
         self._calls = {node.name: call_of(graph, node, chip) for node in graph.nodes}
-        self._alone: dict[str, Planned | None] = {}
+        self._alone: dict[str, Planned] = {}
 
     def run(self) -> Iterator[Planned | Emitted | Alias]:
         open_group: Planned | None = None
@@ -114,7 +115,9 @@ class _Planner:
         return Emitted(node, self._calls[node.name])
 
     def _single(self, node: Node) -> Planned:
-        return Planned((node,), tuple(needed_cut(group, self._chip) for group in self._groups((node,)) or ()))
+        if node.name not in self._alone:
+            self._alone[node.name] = Planned((node,), tuple(needed_cut(group, self._chip) for group in self._groups((node,)) or ()))
+        return self._alone[node.name]
 
     def _joined(self, group: Planned | None, node: Node) -> Planned | None:
         """The group with one node more; None when that is not possible or not faster."""
@@ -148,12 +151,57 @@ class _Planner:
                 return None
             groups = list(self._elementwise(nodes, stored))
             return groups if all(_agree(group.works) for group in groups) else None
-        works = [self._work(node, self._calls[node.name]) for node in nodes]
-        return [Group(tuple(works), stored)] if _agree(works) else None
+        works = self._mixed(nodes)
+        return [Group(tuple(works), stored)] if works is not None and _agree(works) else None
+
+    def _mixed(self, nodes: Sequence[Node]) -> list[Work] | None:
+        """Elementwise nodes among others: they see tensors in the shapes that the others give them."""
+        fixed = {node.name: self._work(node, self._calls[node.name]) for node in nodes if not layer_of(node.op).elementwise}
+        views: dict[str, Dim4] = {}
+        for work in fixed.values():
+            views.update((work.node.inputs[index], feed.shape) for index, feed in work.form.feeds.items())
+            views.update(work.shapes())
+        free = [node for node in nodes if node.name not in fixed]
+        for node in (*free, *reversed(free), *free):
+            full = self._full(node)
+            known = next((views[name] for name in full if name in views), None)
+            if known is not None:
+                views.update((name, known) for name in full if name not in views)
+        works: list[Work] = []
+        for node in nodes:
+            if node.name in fixed:
+                works.append(fixed[node.name])
+                continue
+            specs = self._seen(node, views)
+            if specs is None:
+                return None
+            works.append(self._work(node, _with_shapes(self._calls[node.name], node, specs)))
+        return works
+
+    def _full(self, node: Node) -> list[str]:
+        """The tensors of an elementwise node that have the shape of its result."""
+        shape = self._graph.specs[node.outputs[0]].shape
+        return [name for name in (*node.outputs, *node.inputs) if name and self._graph.specs[name].shape == shape]
+
+    def _seen(self, node: Node, views: Mapping[str, Dim4]) -> dict[str, TensorSpec] | None:
+        """The tensors of an elementwise node in four dimensions; None where a repeated one cannot be seen like the result."""
+        shape = self._graph.specs[node.outputs[0]].shape
+        view = views.get(node.outputs[0], four(shape))
+        found: dict[str, TensorSpec] = {}
+        for name in (*node.outputs, *node.inputs):
+            if name and not self._is_number(name):
+                seen = _like(self._graph.specs[name].shape, shape, view)
+                if seen is None:
+                    return None
+                found[name] = TensorSpec(seen, self._graph.specs[name].dtype)
+        return found
+
+    def _is_number(self, name: str) -> bool:
+        return name in self._graph.constants and self._graph.constants[name].size == 1
 
     def _elementwise(self, nodes: Sequence[Node], stored: frozenset[str]) -> Iterator[Group]:
         names = dict.fromkeys(name for node in nodes for name in (*node.inputs, *node.outputs) if name)
-        numbers = {name for name in names if name in self._graph.constants and self._graph.constants[name].size == 1}
+        numbers = {name for name in names if self._is_number(name)}
         shapes = {name: self._graph.specs[name].shape for name in names if name not in numbers}
         widest = max(self._graph.specs[name].dtype.itemsize for name in shapes)
         for part in elementwise_parts(shapes, widest, self._chip):
@@ -170,6 +218,22 @@ class _Planner:
 def _with_shapes(call: Call, node: Node, specs: Mapping[str, TensorSpec]) -> Call:
     inputs = tuple(specs.get(name, spec) for name, spec in zip(node.inputs, call.inputs, strict=True))
     return replace(call, inputs=inputs, outputs=tuple(specs.get(name, spec) for name, spec in zip(node.outputs, call.outputs, strict=True)))
+
+
+def _like(shape: tuple[int, ...], whole: tuple[int, ...], view: Dim4) -> Dim4 | None:
+    """A tensor that is broadcast to `whole`, seen in the way in which `whole` is seen as `view`; None where that has no such dimensions."""
+    if shape == whole:
+        return view
+    sizes = [size for size in whole if size != 1]
+    places = [axis for axis, size in enumerate(view) if size != 1]
+    if sizes != [view[axis] for axis in places]:
+        return None
+    aligned = (1,) * (len(whole) - len(shape)) + shape
+    own = [mine for mine, size in zip(aligned, whole, strict=True) if size != 1]
+    found = [1, 1, 1, 1]
+    for axis, size in zip(places, own, strict=True):
+        found[axis] = size
+    return found[0], found[1], found[2], found[3]
 
 
 def _agree(works: Sequence[Work]) -> bool:

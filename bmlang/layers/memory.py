@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from tpukernel.chips.tensors import Dim4, Layout
 from tpukernel.dtypes import Dtype
 from tpukernel.lang.builder import Builder
@@ -11,7 +13,21 @@ __all__ = ["seen_as"]
 
 
 def seen_as(k: Builder, tile: Tile, shape: Dim4, dtype: Dtype, layout: Layout = Layout.EU_ALIGNED, offset: int = 0) -> Tile:
-    """The bytes of a whole buffer of the compiler, from one of them on in each lane, as another tensor."""
+    """The bytes of a buffer of the compiler as another tensor.
+
+    Args:
+        k: the kernel.
+        tile: the buffer, or a box of it that begins at row 0, column 0 of one n and of a channel in lane 0.
+        shape, dtype, layout: what the bytes are to be seen as.
+        offset: bytes of each lane before the first.
+    """
     address = tile.local.at
-    assert isinstance(address, int)  # noqa: S101
-    return k.local(shape, dtype, layout=layout, at=address + offset, name=tile.name)
+    whole = tile.local.shape
+    starts = [span.start for span in tile.view.spans]
+    known = [each for each in (address, *whole, *starts) if isinstance(each, int)]
+    assert len(known) == 9 and not starts[2] and not starts[3]  # noqa: S101
+    place, _, c, h, w, first, channel, _, _ = known
+    assert channel % k.chip.lanes == 0  # noqa: S101
+    row = -(-prod((h, w)) * tile.dtype.itemsize // k.chip.eu_bytes) * k.chip.eu_bytes
+    begin = (first * -(-c // k.chip.lanes) + channel // k.chip.lanes) * row
+    return k.local(shape, dtype, layout=layout, at=place + begin + offset, name=tile.name)

@@ -15,7 +15,7 @@ __all__ = ["ENTRY_POINTS", "all_layers", "layer_of", "register"]
 
 ENTRY_POINTS: Final = "bmlang.layers"
 """Group of entry points with which packages bring layers: importing what it names registers them."""
-FAMILIES: Final = ("activations", "cast", "conv", "elementwise")
+FAMILIES: Final = ("activations", "cast", "conv", "elementwise", "matmul", "pool", "shape")
 """The modules with the built-in layers."""
 
 _LAYERS: dict[str, Registered] = {}
