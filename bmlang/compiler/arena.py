@@ -14,6 +14,7 @@ from tpukernel.dtypes import Dtype
 
 __all__ = ["Buffer", "Life", "place"]
 
+
 @dataclass(eq=False)
 class Buffer:
     """A buffer in local memory.

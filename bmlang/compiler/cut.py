@@ -12,8 +12,9 @@ from tpukernel.chips.chip import Chip
 
 __all__ = ["Cut", "best_cut", "fits"]
 
-WORSE = 3
-"""After this many ways that are slower than the best one, finer ones are not tried."""
+WORSE, WORSE_OF_MANY = 3, 1
+"""After this many ways that are slower than the best one, finer ones are not tried; fewer for groups of many nodes."""
+MANY = 4
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def best_cut(group: Group, chip: Chip) -> Cut | None:
             best, worse = found, 0
         else:
             worse += 1
-            if worse == WORSE:
+            if worse == (WORSE if len(group.works) < MANY else WORSE_OF_MANY):
                 break
     return best
 

@@ -78,6 +78,7 @@ class _Planner:
         self._users = graph.users()
         self._calls = {node.name: call_of(graph, node, chip) for node in graph.nodes}
         self._alone: dict[str, Planned] = {}
+        self._works: dict[object, Work] = {}
 
     def run(self) -> Iterator[Planned | Emitted | Alias]:
         open_group: Planned | None = None
@@ -210,9 +211,12 @@ class _Planner:
             yield Group(tuple(works), stored, {name: offset for name, (offset, _) in part.views.items()})
 
     def _work(self, node: Node, call: Call) -> Work:
-        form = layer_of(node.op).local(call)
-        assert form is not None  # noqa: S101
-        return Work(node, call, form)
+        key = (node.name, call.inputs, call.outputs)
+        if key not in self._works:
+            form = layer_of(node.op).local(call)
+            assert form is not None  # noqa: S101
+            self._works[key] = Work(node, call, form)
+        return self._works[key]
 
 
 def _with_shapes(call: Call, node: Node, specs: Mapping[str, TensorSpec]) -> Call:

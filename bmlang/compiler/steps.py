@@ -187,7 +187,6 @@ class _Builder:
         self._number = 0
         self._kept: dict[object, Held] = {}
         self._packed: dict[object, Buffer] = {}
-        self._arrays: dict[object, Array] = {}
         self._made = {output for work in group.works for output in work.node.outputs}
         self._shapes = {name: shape for work in group.works for name, shape in work.shapes()}
 
@@ -281,9 +280,7 @@ class _Builder:
         key = (work.node.name, number, spans)
         if (key, self._scope) in self._packed:
             return self._packed[key, self._scope]
-        array = self._arrays.get(key)
-        if array is None:
-            array = self._arrays[key] = packed.pack(region)
+        array = packed.packed(spans, region)
         n, c, h, w = array.shape
         buffer = Buffer.of(f"{work.node.name} coefficients", (n, c, h, w), dtype_of(array.dtype), Layout.EU_ALIGNED, self._chip)
         loads.append(Load(buffer, array, (n, c, h, w), Region.whole((n, c, h, w))))

@@ -83,6 +83,15 @@ class Packed:
 
     pack: Callable[[Region], Array]
     axes: str = "c"
+    _known: dict[tuple[tuple[int, int], ...], Array] = field(
+        default_factory=dict[tuple[tuple[int, int], ...], Array], repr=False, compare=False
+    )
+
+    def packed(self, spans: tuple[tuple[int, int], ...], region: Region) -> Array:
+        """The coefficients for a box, of which the spans along `axes` are given; made once for equal spans."""
+        if spans not in self._known:
+            self._known[spans] = self.pack(region)
+        return self._known[spans]
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,12 @@ class AvgPool(Pool):
 
         def tile(piece: Piece) -> None:
             piece.k.tiu.avg_pool2d(
-                piece.out, piece.ins[0], windows.kernel, 1 / prod(windows.kernel), stride=windows.stride, padding=windows.padding(piece.region)
+                piece.out,
+                piece.ins[0],
+                windows.kernel,
+                1 / prod(windows.kernel),
+                stride=windows.stride,
+                padding=windows.padding(piece.region),
             )
 
         n, c, oh, ow = call.outputs[0].shape
