@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit("no row has such a name")
     machine["load after"] = _load()
     results = {row.name: row for row in rows}
-    if not effort.small:
+    if not effort.small and effort.numerics == "exact":
         print("", *claim_lines(results), "", _described(machine), sep="\n")
     if options.readme:
         _put_into_readme(
