@@ -104,6 +104,19 @@ def test_groups_of_numbers(comparison: Comparison, spread: str, dtype: Dtype, *,
             check(comparison, product_of(dtype, result, m, k, n, result_add=result_add), **values)
 
 
+@pytest.mark.parametrize("dtype", [f16, bf16], ids=repr)
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 31, 35])
+def test_groups_of_few_numbers(comparison: Comparison, dtype: Dtype, k: int) -> None:
+    """Places of a group that are not used count for nothing: with numbers of like and of any size, zeros among them, and infinities."""
+    rng = np.random.default_rng(k)
+    m, n = 20, 70
+    for spread, special in ((0, False), (12, False), (40, False), (0, True)):
+        left, right = (rng.standard_normal(shape) * 2.0 ** -rng.integers(0, spread + 1, shape) for shape in ((m, k), (k, n)))
+        left[3], right[:, 40], left[5, 0], right[k - 1, 7] = 0, 0, 0, np.inf if special else 0
+        values = {"left": as_dtype(left, dtype)[None, :, None], "right": as_dtype(right, dtype)[None, :, None]}
+        check(comparison, product_of(dtype, f32, m, k, n), **values)
+
+
 @pytest.mark.parametrize(("left", "right"), list(product((-126, -64, -63, -40, 0, 61, 63, 127), repeat=2)))
 def test_groups_at_the_ends_of_the_range(comparison: Comparison, left: int, right: int) -> None:
     """Products that are denormal, that overflow, and that do neither by little."""

@@ -146,5 +146,6 @@ def _main_call(product: Product, order: Offsets, blocks: int, row_bytes: int, sc
         tuple((addend.dtype, addend.by) for addend in addends),
         product.finish,
     )
-    cost = _NANOSECONDS[kind.name] * blocks * rows * panels * lanes * vectors * order.size
+    depth = sum(product.group_counts) or order.size
+    cost = _NANOSECONDS[kind.name] * blocks * rows * panels * lanes * vectors * depth
     return Call(kernel, builder.words, builder.pointers, units=panels * chunks, cost=cost)

@@ -91,20 +91,20 @@ def _codes(target: Target) -> Function:
     panel, count = function.arguments
     vector, row_bytes = Type("i32", layout.lanes), 4 * layout.columns
     zeros = function.constant(vector, 0)
-    with function.loop(count, GROUP, maybe_none=True) as k:
+    with function.loop(count, _whole(count), maybe_none=True) as k:
         for number in range(layout.vectors):
             panel.offset(k.index * row_bytes).offset(4 * layout.lanes * number).store(zeros, 4)
     low, high = function.constant(vector, 255), zeros
     with function.loop(0, layout.vectors, carried=[low, high]) as loop:
         column = loop.index * (4 * layout.lanes)
         numbers = panel.offset(column)
-        with function.loop(0, GROUP, carried=[zeros]) as k:
+        with function.loop(0, count, carried=[zeros]) as k:
             k.next = [k.values[0].intrinsic("umax", exponent_of(numbers.offset(k.index * row_bytes).load(vector, 4)))]
         none = k.values[0].compare("eq", 0)
         greatest = none.choose(ZERO_EXPONENT, k.values[0])
         fill = none.choose(zeros.like(0x7FFF), 0)
         codes = panel.offset(layout.codes).offset(loop.index * (2 * layout.lanes))
-        with function.loop(0, GROUP) as k:
+        with function.loop(0, count) as k:
             bits = numbers.offset(k.index * row_bytes).load(vector, 4)
             exponent = exponent_of(bits)
             code = (((exponent - greatest + 15) << 11) + digits_of(bits)).smax(0)
@@ -124,10 +124,12 @@ def _reduce(name: str, value: Value) -> Value:
 
 
 def _tile(target: Target) -> Function:
-    """`tile(count, left, row_bytes, panel, sums)`: add a group to the sums of a block (`count` and `row_bytes` are always the same)."""
+    """`tile(count, left, row_bytes, panel, sums)`: add a group, of which `count` places are used, to the sums of a block (`row_bytes` is
+    always the same).
+    """
     layout, block = GroupPanel(target), GroupBlock(target)
     function = Function("tile", [I64, PTR, I64, PTR, PTR], I64, target)
-    _, left, _, panel, sums = function.arguments
+    count, left, _, panel, sums = function.arguments
     scales = function.alloca(4 * block.rows * layout.columns)
     least, most = (
         panel.offset(place).load(I32, 4) + left.offset(other).load(I32, 4)
@@ -138,7 +140,7 @@ def _tile(target: Target) -> Function:
     function.branch_if(safe, check, apart)
 
     function.block(check)
-    largest = _largest_codes(function, layout, block, left, panel)
+    largest = _largest_codes(function, layout, block, count, left, panel)
     negative = largest[0]
     for value in largest[1:]:
         negative = negative | value
@@ -153,19 +155,19 @@ def _tile(target: Target) -> Function:
         found = columns + exponent - value.sext(I32).ashr(11)
         scales.offset(4 * (row * layout.columns + part * lanes)).store(found << 23, 4)
     with function.loop(0, block.rows) as row:
-        _call_row(function, "row_sums", layout, row.index, left, panel, scales, sums)
+        _call_row(function, "row_sums", layout, row.index, count, left, panel, scales, sums)
     function.branch(end)
 
     function.block(apart)
     with function.loop(0, block.rows) as row:
-        bad = _call_row(function, "row_scales", layout, row.index, left, panel, scales, sums)
+        bad = _call_row(function, "row_scales", layout, row.index, count, left, panel, scales, sums)
         slow, quick, done = (function.label(name) for name in ("slow", "quick", "done"))
         function.branch_if(bad.compare("ne", 0), slow, quick, rare=True)
         function.block(slow)
-        _call_row(function, "row_slow", layout, row.index, left, panel, scales, sums)
+        _call_row(function, "row_slow", layout, row.index, count, left, panel, scales, sums)
         function.branch(done)
         function.block(quick)
-        _call_row(function, "row_sums", layout, row.index, left, panel, scales, sums)
+        _call_row(function, "row_sums", layout, row.index, count, left, panel, scales, sums)
         function.branch(done)
         function.block(done)
     function.branch(end)
@@ -174,14 +176,14 @@ def _tile(target: Target) -> Function:
     return function
 
 
-def _largest_codes(function: Function, layout: GroupPanel, block: GroupBlock, left: Value, panel: Value) -> list[Value]:
+def _largest_codes(function: Function, layout: GroupPanel, block: GroupBlock, count: Value, left: Value, panel: Value) -> list[Value]:
     """The largest sums of codes, by row and vector of columns."""
     lanes = function.target.vector_bytes // 2
     vectors = layout.columns // lanes
     vector, words = Type("i16", lanes), Type("i32", lanes // 2)
     none = function.constant(vector, NO_CODE)
     carried = [left.offset(block.codes), panel.offset(layout.codes), *[none] * (block.rows * vectors)]
-    with function.loop(0, GROUP, carried=carried) as loop:
+    with function.loop(0, count, carried=carried) as loop:
         factor_at, column_at, *largest = loop.values
         columns = [column_at.offset(2 * lanes * number).load(vector, 2) for number in range(vectors)]
         found: list[Value] = []
@@ -195,19 +197,19 @@ def _largest_codes(function: Function, layout: GroupPanel, block: GroupBlock, le
 
 
 def _call_row(
-    function: Function, name: str, layout: GroupPanel, row: Value, left: Value, panel: Value, scales: Value, sums: Value
+    function: Function, name: str, layout: GroupPanel, row: Value, count: Value, left: Value, panel: Value, scales: Value, sums: Value
 ) -> Value:
     place = row * (4 * layout.columns)
-    return function.call(name, I64, [left.offset(row * (4 * GROUP)), panel, scales.offset(place), sums.offset(place)])
+    return function.call(name, I64, [count, left.offset(row * (4 * GROUP)), panel, scales.offset(place), sums.offset(place)])
 
 
 class _Row:
-    """A function `name(left, panel, scales, sums)` for one row of a block."""
+    """A function `name(count, left, panel, scales, sums)` for one row of a block and that many places of a group."""
 
     def __init__(self, name: str, target: Target) -> None:
         self.layout = GroupPanel(target)
-        self.function = Function(name, [PTR, PTR, PTR, PTR], I64, target)
-        self.left, self.panel, self.scales, self.sums = self.function.arguments
+        self.function = Function(name, [I64, PTR, PTR, PTR, PTR], I64, target)
+        self.count, self.left, self.panel, self.scales, self.sums = self.function.arguments
         self.vector = Type("float", self.layout.lanes)
         self.numbers = range(self.layout.vectors)
 
@@ -230,6 +232,11 @@ class _Row:
 
 
 _UNROLLED = 2
+"""Places that are added up in a turn. Zeros fill up what is used of a group."""
+
+
+def _whole(count: Value) -> Value:
+    return (count + (_UNROLLED - 1)) & -_UNROLLED
 
 
 def _row_sums(target: Target) -> Function:
@@ -237,7 +244,7 @@ def _row_sums(target: Target) -> Function:
     row = _Row("row_sums", target)
     function = row.function
     scales = [row.place(row.scales, number).load(row.vector, 4) for number in row.numbers]
-    with function.loop(0, GROUP, _UNROLLED, carried=[row.left, row.panel, *row.zeros()]) as loop:
+    with function.loop(0, _whole(row.count), _UNROLLED, carried=[row.left, row.panel, *row.zeros()]) as loop:
         left, panel, *totals = loop.values
         for _ in range(_UNROLLED):
             products = row.products(left, panel)
@@ -256,7 +263,7 @@ def _row_scales(target: Target) -> Function:
     """Puts the bits of 2**(24 - e) of a row into `scales`, from the products; 1 where the row has to go the slow way."""
     row = _Row("row_scales", target)
     function = row.function
-    with function.loop(0, GROUP, carried=[row.left, row.panel, *row.zeros()]) as loop:
+    with function.loop(0, row.count, carried=[row.left, row.panel, *row.zeros()]) as loop:
         left, panel, *largest = loop.values
         products = row.products(left, panel)
         found = [most.intrinsic("umax", product.bitcast(I32) & MAGNITUDE) for most, product in zip(largest, products, strict=True)]
@@ -274,7 +281,7 @@ def _row_slow(target: Target) -> Function:
     """The sums of a row in integers, infinities and NaNs included."""
     row = _Row("row_slow", target)
     function = row.function
-    with function.loop(0, GROUP, carried=[row.left, row.panel, *row.zeros()]) as loop:
+    with function.loop(0, row.count, carried=[row.left, row.panel, *row.zeros()]) as loop:
         left, panel, *largest = loop.values
         exponents = [exponent_of(product.bitcast(I32)) for product in row.products(left, panel)]
         found = [most.intrinsic("umax", exponent) for most, exponent in zip(largest, exponents, strict=True)]
@@ -288,7 +295,7 @@ def _row_slow(target: Target) -> Function:
 def _slow_vector(row: _Row, number: int, largest: Value) -> Value:
     function, lanes = row.function, row.layout.lanes
     zeros, never = row.zeros()[0], function.constant(Type(I1.element, lanes), 0)
-    with function.loop(0, GROUP, carried=[row.left, row.place(row.panel, number), zeros, never, never]) as loop:
+    with function.loop(0, row.count, carried=[row.left, row.place(row.panel, number), zeros, never, never]) as loop:
         left, panel, total, up, down = loop.values
         product = left.load(F32, 4).splat(lanes) * panel.load(row.vector, 4)
         bits = product.bitcast(I32)

@@ -155,11 +155,13 @@ class _Driver:
         for number, buffer in enumerate(self.buffers):
             begin, end = limits[number], limits[number + 1]
             with function.loop(begin, end, self.steps, maybe_none=True) as loop:
-                count = (end - loop.index).smin(self.steps)
+                if self.kind.name == "groups":
+                    count = table_of(record, Head.COUNTS).offset(loop.index.lshr(5) << 3).load(I64, 8)
+                else:
+                    count = (end - loop.index).smin(self.steps)
                 function.call("panel", I64, [record, entries, loop.index, count, self.panel])
                 if self.kind.name == "groups":
-                    used = table_of(record, Head.COUNTS).offset(loop.index.lshr(5) << 3).load(I64, 8)
-                    function.call("codes", I64, [self.panel, used])
+                    function.call("codes", I64, [self.panel, count])
                 before = self._left_bytes(number, loop.index - begin)
                 with function.loop(self.first_block, self.last_block) as block:
                     place = left.offset(block.index * (row_bytes * self.block_rows)).offset(before)
