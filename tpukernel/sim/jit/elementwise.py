@@ -49,7 +49,6 @@ class Request:
 def operation(request: Request) -> Elementwise:
     """The operation as something that a nest can execute."""
     op, dst, a = request.op, request.dst, request.sources[0]
-    ieee = op is ArithOp.CAST and casts.needs_denormals(a, dst, request.rounding)
     body = _float_body(request) if a.is_float or op is ArithOp.CAST or op in SELECTS or op in MOVES else _integer_body(request)
     return Elementwise(
         key=request.key,
@@ -57,7 +56,6 @@ def operation(request: Request) -> Elementwise:
         sources=tuple(dtype.itemsize for dtype in request.sources),
         body=lambda values: [body(values)],
         width=_width(request),
-        ieee=ieee,
     )
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "baseline_target",
     "compile_object",
     "host_target",
+    "is_cached",
     "link",
     "load",
     "load_kernel",
@@ -201,7 +202,16 @@ def load_kernel(kernel: Kernel, cached: Cache | None = None) -> int:
     An object that is in the cache is found by the key of its kernel and the sources of the templates, so that no text has to be written for
     it (which takes longer than linking): what a kernel emits depends on nothing else.
     """
-    return _load(f"{_sources()}\0{kernel.key}", lambda: kernel.emit(host_target()), None, cached)
+    return _load(_identity(kernel), lambda: kernel.emit(host_target()), None, cached)
+
+
+def is_cached(kernel: Kernel) -> bool:
+    """Whether a kernel is in the cache."""
+    return default_cache().get(_key(_identity(kernel), host_target())) is not None
+
+
+def _identity(kernel: Kernel) -> str:
+    return f"{_sources()}\0{kernel.key}"
 
 
 def _load(identity: str, emit: Callable[[], str], symbols: Mapping[str, int] | None, cached: Cache | None) -> int:

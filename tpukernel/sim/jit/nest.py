@@ -16,7 +16,7 @@ from math import prod
 
 from tpukernel.chips.placement import Axis, Placement
 
-__all__ = ["DIMS", "MAX_NESTS", "Form", "Nest", "form_of", "is_injective", "nests", "nests_of"]
+__all__ = ["DIMS", "MAX_NESTS", "Form", "Nest", "form_of", "is_injective", "nest_of", "nests", "nests_of"]
 
 DIMS = 5
 """Loops of a nest, the innermost one included."""
@@ -227,6 +227,18 @@ def _joined(dims: Sequence[Dim]) -> list[Dim]:
             size *= found.pop()[0]
         found.append((size, strides))
     return found
+
+
+def nest_of(sizes: Sequence[int], offsets: Sequence[int], strides: Sequence[Sequence[int]]) -> Nest:
+    """The nest of `DIMS` loops at most, outermost first, those joined that every operand passes through without a gap.
+
+    Args:
+        sizes: turns of each loop.
+        offsets: by operand, bytes to its first element.
+        strides: by operand, bytes from one turn of each loop to the next.
+    """
+    dims = _joined([(size, tuple(each[dim] for each in strides)) for dim, size in enumerate(sizes) if size > 1])
+    return next(_loops(dims, tuple(offsets)))
 
 
 def _loops(dims: Sequence[Dim], offsets: tuple[int, ...]) -> Iterator[Nest]:

@@ -16,9 +16,9 @@ from tpukernel.sim.jit.access import Place, conflicts, same_elements
 from tpukernel.sim.jit.ir import I1, I64, PTR, Function, Value, integer
 from tpukernel.sim.jit.kernel import ARGUMENTS, Call
 from tpukernel.sim.jit.llvm import ENTRY, Target
-from tpukernel.sim.jit.nest import DIMS, Form, Nest, nests_of
+from tpukernel.sim.jit.nest import DIMS, Form, Nest, nest_of, nests_of
 
-__all__ = ["Body", "Elementwise", "Inner", "NestKernel", "nest_calls", "unchecked_nest_calls"]
+__all__ = ["Body", "Elementwise", "Inner", "NestKernel", "Strided", "loop_call", "nest_calls", "operands_of", "unchecked_nest_calls"]
 
 Body = Callable[[Sequence[Value]], Sequence[Value]]
 """From vectors of the sources' bits to vectors of the results' bits: integers as wide as the elements."""
@@ -50,6 +50,7 @@ class Elementwise:
         ieee: see `Kernel.ieee`.
         tables: sources (by number) of which the body gets no vector but a pointer, to read elements itself; so these are the same along the
             innermost loop.
+        table_bytes: bytes that are read from the start of a table on.
         nanoseconds: time for an element, about.
         vectors: vectors that are worked on at a time: several where one would mostly wait for its own last result.
     """
@@ -61,6 +62,7 @@ class Elementwise:
     width: int = 32
     ieee: bool = False
     tables: frozenset[int] = frozenset()
+    table_bytes: int = 0
     nanoseconds: float = 0.3
     vectors: int = 2
 
@@ -256,6 +258,59 @@ def unchecked_nest_calls(operation: Elementwise, places: Sequence[Place]) -> lis
 
 
 @dataclass(frozen=True, slots=True)
+class Strided:
+    """Where the elements of an operand lie along the loops of a call.
+
+    Attributes:
+        space: the memory, or `ARGUMENTS`.
+        offset: bytes from the start of the memory to the first element.
+        itemsize: bytes of an element.
+        strides: bytes from one turn of each loop to the next.
+        bits: of a constant, its bits.
+    """
+
+    space: str
+    offset: int
+    itemsize: int
+    strides: tuple[int, ...]
+    bits: int = 0
+
+
+def operands_of(call: Call) -> tuple[tuple[int, ...], list[Strided]]:
+    """The sizes of the loops of a call of a `NestKernel`, and its operands."""
+    kernel, record = call.kernel, call.record
+    assert isinstance(kernel, NestKernel)  # noqa: S101 - said in the docstring
+    sizes, last = record[:DIMS], record[DIMS]
+    chunked = last != sizes[-1]  # the outermost loop goes over pieces of the innermost one
+    if chunked:
+        sizes = [1] * (DIMS - 1) + [(sizes[0] - 1) * sizes[-1] + last]
+    operands: list[Strided] = []
+    for number, itemsize in enumerate((*kernel.operation.results, *kernel.operation.sources)):
+        start = _HEAD + number * _WORDS
+        word, space = call.pointers[number]
+        assert word == start  # noqa: S101 - `_draft` makes them so
+        offset, strides = record[start], tuple(record[start + 1 : start + _WORDS])
+        constant = space == ARGUMENTS
+        operands.append(Strided(space, 0 if constant else offset, itemsize, strides, record[offset // 8] if constant else 0))
+    return tuple(sizes), operands
+
+
+def loop_call(operation: Elementwise, sizes: Sequence[int], operands: Sequence[Strided], lane_stride: int) -> Call | None:
+    """The call with these loops (see `operands_of`), `DIMS` of them at most; None where a table changes along the innermost one.
+
+    Args:
+        lane_stride: bytes from one lane to the next in the computer.
+    """
+    results = len(operation.results)
+    nest = nest_of(sizes, [operand.offset for operand in operands], [operand.strides for operand in operands])
+    if any(nest.strides[results + number][-1] for number in operation.tables):
+        return None
+    draft = _draft(operation, [operand.space for operand in operands], nest)
+    lane_strides = [lane_stride if operand.space == "lmem" else 0 for operand in operands]
+    return draft.complete(list(draft.record), [operand.bits for operand in operands], lane_strides)
+
+
+@dataclass(frozen=True, slots=True)
 class _Draft:
     """A call whose pointers are still missing.
 
@@ -278,17 +333,21 @@ class _Draft:
         record = list(self.record)
         for word, number in self.bases:
             record[word] += places[number].host.base
-        record += [places[number].bits for number in self.constants]
-        by_lane = self.by_lane if self._goes_by_lane(places) else None
+        return self.complete(record, [place.bits for place in places], [place.lane_stride for place in places])
+
+    def complete(self, record: list[int], bits: Sequence[int], lane_strides: Sequence[int]) -> Call:
+        """The call whose record has all pointers already; by operand: bits of constants, and bytes from lane to lane in local memory."""
+        by_lane = self.by_lane if self._goes_by_lane(record, lane_strides) else None
+        record += [bits[number] for number in self.constants]
         return Call(self.kernel, record, self.pointers, units=self.units, cost=self.cost, by_lane=by_lane)
 
-    def _goes_by_lane(self, places: Sequence[Place]) -> bool:
+    def _goes_by_lane(self, record: Sequence[int], lane_strides: Sequence[int]) -> bool:
         """Whether the outermost loop goes over the lanes from the first one on, and no other one leaves the lane."""
         for word, number in self.bases:
-            lane_stride = places[number].lane_stride
+            lane_stride = lane_strides[number]
             if lane_stride:
-                first, *others = self.record[word + 1 : word + _WORDS]
-                if first != lane_stride or max(others) >= lane_stride or places[number].host.base + self.record[word] >= lane_stride:
+                first, *others = record[word + 1 : word + _WORDS]
+                if first != lane_stride or max(others) >= lane_stride or record[word] >= lane_stride:
                     return False
         return True
 

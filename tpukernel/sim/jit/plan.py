@@ -7,9 +7,9 @@ memories of a chip; bound to a machine, they become pointers. Plans are kept wit
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,14 +23,15 @@ from tpukernel.errors import TpuError
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.sim.choice import Numerics
-from tpukernel.sim.jit.alike import Lower, lower_all
+from tpukernel.sim.jit.alike import Lower, Lowered, lower_all
 from tpukernel.sim.jit.assembly import Tables, Words, assemble
+from tpukernel.sim.jit.fusion import Fusing
 from tpukernel.sim.jit.kernel import ARGUMENTS, REGISTERS, SCRATCH, Call, Kernel
-from tpukernel.sim.jit.llvm import load_kernel
+from tpukernel.sim.jit.llvm import is_cached, load_kernel
 from tpukernel.sim.jit.stream import CONTROL_WORDS
 from tpukernel.sim.memory import Memory
 
-__all__ = ["Bound", "Plan", "address_of", "lower", "plan_of"]
+__all__ = ["Bound", "Plan", "address_of", "bound", "lower", "plan_of"]
 
 
 @cache
@@ -68,32 +69,18 @@ class Plan:
         native: by command, whether rows of the table do it.
         native_until: by command, the position of the first one from there on that the interpreter has to do.
         tables: what the executor works off.
+        fusing: of its stretches, by other tables.
     """
 
     order: list[Instruction]
     native: list[bool]
     native_until: list[int]
     tables: Tables
-    _bound: WeakKeyDictionary[Memory, Bound] = field(default_factory=WeakKeyDictionary["Memory", "Bound"])
+    fusing: Fusing
 
     def bound(self, memory: Memory) -> Bound:
         """The plan with the addresses of a memory."""
-        found = self._bound.get(memory)
-        if found is None:
-            found = self._bound[memory] = self._bind(memory)
-        return found
-
-    def _bind(self, memory: Memory) -> Bound:
-        tables = self.tables
-        records, table = tables.records.copy(), tables.rows.copy()
-        scratch = np.empty(tables.scratch + 64, np.uint8)
-        bases = {name: space.ctypes.data for name, space in memory.spaces.items()}
-        bases |= {SCRATCH: (scratch.ctypes.data + 63) // 64 * 64, ARGUMENTS: records.ctypes.data, REGISTERS: memory.registers.ctypes.data}
-        for space, words in tables.pointers.items():
-            records[words] += bases[space]
-        table[:, 1] = records.ctypes.data + 8 * tables.record_starts
-        words = np.zeros(CONTROL_WORDS, np.int64)
-        return Bound(table.ctypes.data, words.ctypes.data, words, (table, records, scratch))
+        return bound(self.tables, memory)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +96,30 @@ class Bound:
     control: int
     words: Words
     _kept: tuple[object, ...]
+
+
+_bounds: WeakKeyDictionary[Memory, WeakKeyDictionary[Tables, Bound]] = WeakKeyDictionary()
+
+
+def bound(tables: Tables, memory: Memory) -> Bound:
+    """Tables with the addresses of a memory; those from last time if there are some."""
+    known = _bounds.setdefault(memory, WeakKeyDictionary())
+    found = known.get(tables)
+    if found is None:
+        found = known[tables] = _bind(tables, memory)
+    return found
+
+
+def _bind(tables: Tables, memory: Memory) -> Bound:
+    records, table = tables.records.copy(), tables.rows.copy()
+    scratch = np.empty(tables.scratch + 64, np.uint8)
+    bases = {name: space.ctypes.data for name, space in memory.spaces.items()}
+    bases |= {SCRATCH: (scratch.ctypes.data + 63) // 64 * 64, ARGUMENTS: records.ctypes.data, REGISTERS: memory.registers.ctypes.data}
+    for space, words in tables.pointers.items():
+        records[words] += bases[space]
+    table[:, 1] = records.ctypes.data + 8 * tables.record_starts
+    words = np.zeros(CONTROL_WORDS, np.int64)
+    return Bound(table.ctypes.data, words.ctypes.data, words, (table, records, scratch))
 
 
 # ---------------------------------------------------------------------------- making plans
@@ -159,12 +170,20 @@ def address_of(kernel: Kernel) -> int:
     return found
 
 
+def _is_made(kernel: Kernel) -> bool:
+    return kernel.key in _addresses or is_cached(kernel)
+
+
 def _make(order: list[Instruction], memory: Memory, numerics: Numerics) -> Plan:
-    lowered = lower_all(order, memory, partial(lower, numerics=numerics))
+    def lower_them(order: Sequence[Instruction], memory: Memory) -> list[Lowered]:
+        return lower_all(order, memory, partial(lower, numerics=numerics))
+
+    lowered = lower_them(order, memory)
     tables = assemble(lowered, address_of)
     native = [found.calls is not None for found in lowered]
     native_until: list[int] = [len(native)] * len(native)
     for position in range(len(native) - 1, -1, -1):
         following = native_until[position + 1] if position + 1 < len(native) else len(native)
         native_until[position] = following if native[position] else position
-    return Plan(order, native, native_until, tables)
+    fusing = Fusing(order, tables.spent[-1], lower_them, address_of, _is_made)
+    return Plan(order, native, native_until, tables, fusing)

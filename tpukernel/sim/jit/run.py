@@ -9,7 +9,7 @@ from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.sim.choice import Numerics
 from tpukernel.sim.interpreter import Interpretation
-from tpukernel.sim.jit.plan import plan_of
+from tpukernel.sim.jit.plan import Bound, bound, plan_of
 from tpukernel.sim.jit.stream import STOPPED, executor
 from tpukernel.sim.jit.threads import default_threads, team
 from tpukernel.sim.memory import Memory
@@ -39,6 +39,8 @@ class NativeExecution:
     def __init__(self, program: Program, memory: Memory, threads: int | None = None, numerics: Numerics = "exact") -> None:
         self._plan = plan_of(program, memory, numerics)
         self._bound = self._plan.bound(memory)
+        self._fused = self._plan.fusing.next_run(memory)
+        self._bound_fused = self._bound if self._fused is None else bound(self._fused.tables, memory)
         self._interpreter = Interpretation(self._plan.order, memory)
         self._threads = default_threads() if threads is None else threads
 
@@ -54,7 +56,11 @@ class NativeExecution:
             ExecutionError: a command met data with which the chip's model stops.
         """
         while begin < end:
-            if self._plan.native[begin]:
+            fused = self._fused.stretches.get(begin) if self._fused else None
+            if fused and fused.end <= end:
+                self._rows(self._bound_fused, fused.first, fused.last, fused.cost)
+                begin = fused.end
+            elif self._plan.native[begin]:
                 begin = self._native(begin, self._stretch(begin, end))
             else:
                 self._interpreter.run(begin, begin + 1)
@@ -64,7 +70,8 @@ class NativeExecution:
         """Where the native commands end that begin there, or where enough work is done for one call."""
         spent = self._plan.tables.spent
         enough = bisect_left(spent, spent[begin] + CHUNK_NANOSECONDS, begin + 1)
-        return min(end, self._plan.native_until[begin], enough)
+        fused = self._fused.following(begin) if self._fused else end
+        return min(end, self._plan.native_until[begin], enough, fused)
 
     def _native(self, begin: int, end: int) -> int:
         """Run rows of the table; where it goes on."""
@@ -72,7 +79,7 @@ class NativeExecution:
         first, last = starts[begin], starts[end]
         if first == last:
             return end
-        row = self._rows(first, last, spent[end] - spent[begin])
+        row = self._rows(self._bound, first, last, spent[end] - spent[begin])
         if row == last:
             return end
         self._bound.words[:] = 0
@@ -80,9 +87,9 @@ class NativeExecution:
         self._interpreter.run(refused, refused + 1)
         return refused + 1
 
-    def _rows(self, first: int, last: int, cost: float) -> int:
+    def _rows(self, bound: Bound, first: int, last: int, cost: float) -> int:
         """Run these rows; the first one that was not done."""
-        table, control, threads = self._bound.table, self._bound.control, self._threads
+        table, control, threads = bound.table, bound.control, self._threads
         execute = executor()
         if threads < 2 or cost < PARALLEL_NANOSECONDS:
             return execute(table, first, last, control, 0, 1)
@@ -91,7 +98,7 @@ class NativeExecution:
         def work(number: int) -> None:
             found[number] = execute(table, first, last, control, number, threads)
 
-        words = self._bound.words
+        words = bound.words
         words[:] = 0
         team(threads).run(work, stop=lambda: words.__setitem__(STOPPED, 1))
         return found[0]

@@ -91,4 +91,13 @@ def _taylor(dtype: Dtype, count: int) -> Elementwise:
         found = loop.values[0]
         return [exact_nans(found, exact) if dtype == f32 else narrow(found, dtype)]
 
-    return Elementwise(f"taylor.{dtype}.{count}", (size,), (size, size), body, tables=frozenset({1}), nanoseconds=0.1 * count, vectors=4)
+    return Elementwise(
+        key=f"taylor.{dtype}.{count}",
+        results=(size,),
+        sources=(size, size),
+        body=body,
+        tables=frozenset({1}),
+        table_bytes=count * size,
+        nanoseconds=0.1 * count,
+        vectors=4,
+    )

@@ -8,6 +8,7 @@ from tpukernel.sim.jit.ir import F32, F64, I16, I32, I64, Value, integer
 from tpukernel.sim.jit.numerics import ints
 from tpukernel.sim.jit.numerics.floats import (
     MAGNITUDE,
+    SMALLEST_NORMAL,
     flush,
     is_nan,
     narrow_modes,
@@ -19,15 +20,9 @@ from tpukernel.sim.jit.numerics.floats import (
     widen,
 )
 
-__all__ = ["cast", "needs_denormals", "width"]
+__all__ = ["cast", "width"]
 
 _LARGEST_F16 = 65504.0
-
-
-def needs_denormals(source: Dtype, dtype: Dtype, rounding: Rounding) -> bool:
-    """Whether the conversion has to see denormal numbers (`Kernel.ieee`): rounded to whole ones, the nearest to them may be 1."""
-    whole = source.is_float and (dtype.is_int or dtype == source)
-    return whole and rounding not in (Rounding.HALF_EVEN, Rounding.HALF_AWAY, Rounding.TOWARD_ZERO)
 
 
 def width(source: Dtype, dtype: Dtype) -> int:
@@ -56,7 +51,7 @@ def _int_to_int(bits: Value, source: Dtype, dtype: Dtype) -> Value:
 
 
 def _float_to_int(bits: Value, source: Dtype, dtype: Dtype, rounding: Rounding) -> Value:
-    whole = round_to_integer(widen(bits, source), rounding)
+    whole = round_to_integer(_without_denormals(widen(bits, source), rounding), rounding)
     low, high = dtype.limits
     if dtype.bits == 32:
         whole = whole.convert("fpext", F64)
@@ -65,6 +60,15 @@ def _float_to_int(bits: Value, source: Dtype, dtype: Dtype, rounding: Rounding) 
     clipped = is_nan(whole).choose(whole.like(0.0), clipped)
     wide = clipped.convert("fptosi", I64 if dtype.bits == 32 else I32)
     return wide.trunc(integer(dtype.bits))
+
+
+def _without_denormals(x: Value, rounding: Rounding) -> Value:
+    """f32 values that round to the same whole numbers although the processor takes denormal ones for zeros."""
+    if rounding in (Rounding.HALF_EVEN, Rounding.HALF_AWAY, Rounding.TOWARD_ZERO):
+        return x
+    bits = x.bitcast(I32)
+    size = bits & MAGNITUDE
+    return size.compare("ult", SMALLEST_NORMAL).choose(size.compare("eq", 0).choose(bits, bits | SMALLEST_NORMAL), bits).bitcast(F32)
 
 
 def _int_to_float(bits: Value, source: Dtype, dtype: Dtype, rounding: Rounding) -> Value:
@@ -99,8 +103,7 @@ def _float_to_float(bits: Value, source: Dtype, dtype: Dtype, rounding: Rounding
 
 
 def _to_whole(bits: Value, dtype: Dtype, rounding: Rounding) -> Value:
-    wide = widen(bits, dtype)
-    whole = round_to_integer(wide, rounding)
+    whole = round_to_integer(_without_denormals(widen(bits, dtype), rounding), rounding)
     if dtype == f32:
         found = whole.bitcast(I32)
     elif dtype == f16:
