@@ -77,13 +77,13 @@ class FunctionDefinition:
         self.function = function
         self.signature = Signature.of(function)
         self.doc = function.__doc__
-        self._infer = infer
+        self.infer = infer
 
     def keywords(self, given: Mapping[str, object]) -> dict[str, object]:
         return self.signature.keywords(given)
 
     def specs(self, shapes: Shapes, dtypes: Dtypes, keywords: Mapping[str, object]) -> dict[str, TensorSpec]:
-        return self.signature.specs(shapes, dtypes, keywords, self._infer)
+        return self.signature.specs(shapes, dtypes, keywords, self.infer)
 
     def open_params(
         self, unique: Callable[[str], str], rank: Mapping[str, int] | int, dtypes: Dtypes, keywords: Mapping[str, object]

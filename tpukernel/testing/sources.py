@@ -15,6 +15,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, cast
 
 from tpukernel.dtypes import Dtype
+from tpukernel.lang.definition import FunctionDefinition
 from tpukernel.lang.kernel import Kernel
 from tpukernel.testing.errors import ReproductionError
 
@@ -50,7 +51,12 @@ class Source:
 
     def _define_kernel(self, kernel: Kernel, name: str) -> None:
         if not self._imported(kernel, kernel.__module__, self._attribute_of(kernel), name):
-            self._copied(kernel.function, name, {"infer": kernel._infer})  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            definition = kernel.definition
+            if not isinstance(definition, FunctionDefinition):
+                raise ReproductionError(
+                    f"kernel {kernel.signature.name} is no Python function", help="put it into a module, and use it from there"
+                )
+            self._copied(definition.function, name, {"infer": definition.infer})
 
     def literal(self, value: object, what: str) -> str:
         """An expression for a value; imports what it needs.
