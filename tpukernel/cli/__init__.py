@@ -10,12 +10,12 @@ import sys
 from collections.abc import Sequence
 
 from tpukernel import __version__
-from tpukernel.cli import cache, chips, cost, disasm, doctor
+from tpukernel.cli import bench, cache, chips, cost, disasm, doctor, memory, run, trace
 from tpukernel.errors import TpuError
 
 __all__ = ["main"]
 
-_COMMANDS = (disasm, cost, chips, doctor, cache)
+_COMMANDS = (run, bench, memory, trace, cost, disasm, chips, doctor, cache)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,10 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_parser(subparsers)
     parsed = parser.parse_args(arguments)
     try:
-        text: str = parsed.run(parsed)
+        text: str | None = parsed.run(parsed)
     except (TpuError, OSError) as error:
         print(f"tpukernel: {error}", file=sys.stderr)
         return 1
+    if text is None:  # nothing to say
+        return 0
     try:
         print(text)
         sys.stdout.flush()

@@ -10,16 +10,16 @@ import numpy as np
 
 from tpukernel.chips.chip import Chip
 from tpukernel.cost import Mode
+from tpukernel.dtypes import Dtype
 from tpukernel.lang.elaborate import Elaborated
 from tpukernel.lang.execute import Array, loaded, run
-from tpukernel.lang.ir import Param
 from tpukernel.lang.signature import Dtypes, Shapes, TensorSpec
 from tpukernel.lang.views.memory_map import MemoryMap
 
 if TYPE_CHECKING:
     from tpukernel.lang.kernel import Kernel
 
-__all__ = ["Bench", "bench", "random_inputs"]
+__all__ = ["Bench", "bench", "random_array", "random_inputs"]
 
 
 @dataclass(frozen=True)
@@ -119,18 +119,16 @@ def _simulated(found: Elaborated, rounds: int) -> float:
 
 
 def random_inputs(found: Elaborated, seed: int) -> dict[str, Array]:
-    """Arrays for the inputs of a kernel by name: floats of the standard normal distribution; integers of 8 bits from their whole range,
-    larger ones between -1000 (or 0) and 1000.
-    """
+    """Arrays for the inputs of a kernel by name (see `random_array`)."""
     generator = np.random.default_rng(seed)
     inputs = [param for param in found.kernel.params if param.direction != "out"]
-    return {param.name: _random(param, found.systems[param.name].shape, generator) for param in inputs}
+    return {param.name: random_array(found.systems[param.name].shape, param.dtype, generator) for param in inputs}
 
 
-def _random(param: Param, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
-    dtype = param.dtype.numpy
-    if dtype.kind not in "iu":
-        return generator.standard_normal(shape, np.float32).astype(dtype)
-    limits = np.iinfo(dtype)
+def random_array(shape: tuple[int, ...], dtype: Dtype, generator: np.random.Generator) -> Array:
+    """Floats of the standard normal distribution; integers of 8 bits from their whole range, larger ones from -1000 (or 0) to 1000."""
+    if dtype.numpy.kind not in "iu":
+        return generator.standard_normal(shape, np.float32).astype(dtype.numpy)
+    limits = np.iinfo(dtype.numpy)
     low, high = (limits.min, limits.max) if dtype.itemsize == 1 else (max(limits.min, -1000), 1000)
-    return generator.integers(low, high, shape, dtype=dtype, endpoint=True)
+    return generator.integers(low, high, shape, dtype=dtype.numpy, endpoint=True)
