@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from bmlang.layers.base import Layer, Registered
 from bmlang.layers.errors import LayerNameError, UnknownLayerError
+from tpukernel.source import Position
 
 __all__ = ["ENTRY_POINTS", "all_layers", "layer_of", "register"]
 
@@ -44,17 +45,23 @@ def add(layer: Layer, origin: str) -> None:
     _LAYERS[layer.name] = Registered(layer, origin)
 
 
-def layer_of(name: str) -> Layer:
+def layer_of(name: str, position: Position | None = None) -> Layer:
     """The layer of a name.
+
+    Args:
+        name: `domain::name`.
+        position: where the user asks for it.
 
     Raises:
         UnknownLayerError: there is none.
     """
     found = _LAYERS.get(name) or all_layers().get(name)
     if found is None:
-        near = get_close_matches(name, _LAYERS, 3)
+        near = get_close_matches(name, _LAYERS, 3, cutoff=0.8)
         raise UnknownLayerError(
-            f"there is no layer {name}", help=f"did you mean {' or '.join(near)}?" if near else "register it with @bm.layer"
+            f"there is no layer {name}",
+            position=position,
+            help=f"did you mean {' or '.join(near)}?" if near else "register it with bm.layer",
         )
     return found.layer
 

@@ -201,7 +201,7 @@ def apply_many(op: str, *inputs: Operand | None, **attrs: object) -> list[Tensor
         OutsideFunctionError: there is no tensor of a function among the inputs.
         ShapeError, OperatorDtypeError, OperatorArgumentError: they do not fit.
     """
-    layer = layer_of(op)
+    layer = layer_of(op, here())
     tracer = next((each.tracer for each in inputs if isinstance(each, Tensor)), None)
     if tracer is None:
         raise OutsideFunctionError(f"{op} was called without a tensor of a function", position=here(), help="call it inside a @bm.function")

@@ -115,24 +115,55 @@ def compile(
     if opt not in OPTIMISATION:
         raise CompileArgumentError(f"there is no level {opt!r} of optimisation", help=f"choose from {OPTIMISATION}")
     given = [functions] if isinstance(functions, Function) else list(functions)
+    _check_names(given, stages)
     kind, dump = mode_of(mode), None if dump_dir is None else Path(dump_dir)
     compiled: list[CompiledStage] = []
     for function in given:
         some = stages.get(function.name, ()) if isinstance(stages, Mapping) else stages
         if not some:
             raise CompileArgumentError(f"function {function.name} has no stages", help="give a mapping from input to shape for each stage")
-        values = {name: value for name, value in (attrs or {}).items() if name in function.defaults}
+        values = {name: value for name, value in (attrs or {}).items() if name in function.signature.defaults}
         for number, specs in enumerate(some):
             folder = dump if dump is None or len(some) == 1 else dump / f"stage{number}"
             graph, emission = compile_graph(function.traced(specs, **values), kind, chip_of(chip), folder)
             compiled.append(CompiledStage(function.name, graph, emission))
     _check_attrs(given, attrs or {})
+    for function in given:
+        _check_stages(function.name, [each.graph for each in compiled if each.net == function.name])
     nets = {function.name: [(each.graph, each.emission) for each in compiled if each.net == function.name] for function in given}
     return Model(package(list(nets.items()), chip_of(chip)), tuple(compiled))
 
 
+def _check_names(functions: Sequence[Function], stages: Stages) -> None:
+    names = [function.name for function in functions]
+    if not names or len(set(names)) < len(names):
+        raise CompileArgumentError(
+            f"there are several functions {max(names, key=names.count)}" if names else "there is no function to compile",
+            help="give functions of different names: each becomes a net",
+        )
+    unknown = set(stages) - set(names) if isinstance(stages, Mapping) else set[str]()
+    if unknown:
+        raise CompileArgumentError(f"there are stages for {', '.join(sorted(unknown))}", help=f"the functions are {', '.join(names)}")
+
+
+def _check_stages(net: str, graphs: Sequence[Graph]) -> None:
+    """A runtime chooses a stage by the shapes of the inputs, and everything else is the same in all of them."""
+    shapes = [tuple(graph.specs[name].shape for name in graph.inputs) for graph in graphs]
+    for number, shape in enumerate(shapes):
+        if shape in shapes[:number]:
+            raise CompileArgumentError(f"stages {shapes.index(shape)} and {number} of {net} are for the same shapes", help="leave one out")
+    first, *others = [[(name, graph.specs[name].dtype) for name in (*graph.inputs, *graph.outputs)] for graph in graphs]
+    for number, other in enumerate(others, 1):
+        if other != first:
+            one, two = (", ".join(f"{name} {dtype.name}" for name, dtype in each) for each in (first, other))
+            raise CompileArgumentError(
+                f"stage {number} of {net} has inputs and outputs {two}, stage 0 has {one}",
+                help="only shapes differ between the stages of a net",
+            )
+
+
 def _check_attrs(functions: Sequence[Function], attrs: Mapping[str, object]) -> None:
-    known = {name for function in functions for name in function.defaults}
+    known = {name for function in functions for name in function.signature.defaults}
     if unknown := attrs.keys() - known:
         raise CompileArgumentError(
             f"no function has a keyword {', '.join(sorted(unknown))}", help=f"there are {', '.join(sorted(known)) or 'none'}"

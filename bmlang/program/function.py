@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Final, cast, overload
+from dataclasses import dataclass
+from operator import index
+from typing import Final, Literal, NoReturn, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmlang.bmodel import BModel
+from bmlang.compiler.errors import CompileArgumentError
 from bmlang.compiler.pipeline import compile_graph
-from bmlang.graph.graph import Array, Graph, Node, unused_name
+from bmlang.graph.graph import Array, Graph, unused_name
 from bmlang.layers.reference import run_reference
-from bmlang.layers.tensor import Tensor, Tracer, here
-from bmlang.program.errors import FunctionArgumentError, FunctionResultError, FunctionSignatureError
+from bmlang.layers.tensor import Tensor, Tracer
+from bmlang.program.errors import FunctionArgumentError, FunctionResultError
+from bmlang.program.outputs import with_output_names
 from bmlang.program.package import package
+from bmlang.program.signature import Signature, value_key
 from bmlang.runtime import Runtime
 from tpukernel.chips.chip import Chip, chip_of
 from tpukernel.dtypes import Dtype, DtypeNameError, dtype_of, f32
 from tpukernel.lang.signature import TensorSpec
-from tpukernel.source import Position
 
 __all__ = ["Function", "Result", "Specs", "function", "spec"]
 
@@ -35,9 +36,37 @@ CACHED: Final = 32
 """Compiled shapes that a function keeps."""
 
 
+LARGEST_RANK: Final = 8
+"""Dimensions that a BModel can tell of a tensor."""
+
+
 def spec(shape: Sequence[int], dtype: Dtype | str = f32) -> TensorSpec:
-    """Shape and data type of an input."""
-    return TensorSpec(tuple(int(size) for size in shape), dtype_of(dtype))
+    """Shape and data type of an input.
+
+    Args:
+        shape: up to eight sizes, each 1 or more; none at all for a single number.
+        dtype: the data type or its name.
+
+    Raises:
+        FunctionArgumentError: the shape is none that a TPU has.
+        DtypeNameError: the data type neither.
+    """
+    sizes = tuple(map(index, shape))
+    if len(sizes) > LARGEST_RANK or min(sizes, default=1) < 1:
+        raise FunctionArgumentError(f"a tensor of shape {list(sizes)}", help=f"give up to {LARGEST_RANK} sizes of 1 or more")
+    return TensorSpec(sizes, dtype_of(dtype))
+
+
+Returns = Literal["one", "several", "named"]
+"""What a function returns: a tensor, a tuple, or a dict."""
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """A function for one set of shapes, types and keywords, on a simulated chip."""
+
+    returns: Returns
+    runtime: Runtime
 
 
 class Function:
@@ -49,26 +78,14 @@ class Function:
 
     def __init__(self, python: Callable[..., object]) -> None:
         self.python = python
-        self.name = python.__name__
-        self.__name__, self.__doc__, self.__module__ = python.__name__, python.__doc__, python.__module__
+        self.signature = Signature.of(python)
+        self.name = self.signature.name
+        self.__name__, self.__doc__, self.__module__ = self.name, python.__doc__, python.__module__
         self.__wrapped__ = python
-        self.position = Position(python.__code__.co_filename, python.__code__.co_firstlineno)
-        self.inputs: list[str] = []
-        self.defaults: dict[str, object] = {}
-        for parameter in inspect.signature(python).parameters.values():
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-                self.defaults[parameter.name] = parameter.default
-            elif parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-                raise FunctionSignatureError(
-                    f"function {self.name} takes any number of arguments ({parameter})", position=self.position, help="name its tensors"
-                )
-            else:
-                self.inputs.append(parameter.name)
-        self._runtimes: dict[object, Runtime] = {}
-        self._returns_dict = False
+        self._compiled: dict[object, _Compiled] = {}
 
     def __repr__(self) -> str:
-        return f"<function {self.name}({', '.join(self.inputs)})>"
+        return f"<function {self.name}({', '.join(self.signature.inputs)})>"
 
     # ------------------------------------------------------------------ running
 
@@ -90,38 +107,52 @@ class Function:
             FunctionArgumentError: the arguments do not fit.
             GraphError, TpuError: the function has a mistake, or the TPU cannot do it.
         """
-        given, attrs = self._bound(args, keywords)
+        given, attrs = self.signature.bound(args, keywords)
         if any(isinstance(each, Tensor) for each in given.values()):
-            return self.python(**given, **attrs)
-        arrays = {name: self._array(name, value) for name, value in given.items()}
-        found = self._run(arrays, "f32", DEFAULT_CHIP, attrs)
+            return self.python(*given.values(), **attrs)
+        compiled, found = self._run(self._arrays(given), "f32", DEFAULT_CHIP, attrs)
         outputs = tuple(found.values())
-        return found if self._returns_dict else outputs[0] if len(outputs) == 1 else outputs
+        return {"one": outputs[0], "several": outputs, "named": found}[compiled.returns]
 
     def run(self, arrays: Mapping[str, Array], *, mode: str = "f32", chip: Chip | str = DEFAULT_CHIP, **attrs: object) -> dict[str, Result]:
-        """The outputs by name; see `__call__`."""
-        return self._run(arrays, mode, chip, attrs)
+        """The outputs by name.
 
-    def _run(self, arrays: Mapping[str, Array], mode: str, chip: Chip | str, attrs: Mapping[str, object]) -> dict[str, Result]:
-        specs = {name: TensorSpec(array.shape, dtype_of(array.dtype)) for name, array in arrays.items()}
-        key = (chip_of(chip).name, mode, tuple(specs.items()), tuple((name, repr(value)) for name, value in attrs.items()))
-        if key not in self._runtimes:
-            while len(self._runtimes) >= CACHED:
-                del self._runtimes[next(iter(self._runtimes))]
-            self._runtimes[key] = Runtime(self._model(specs, mode, chip, attrs))
-        return cast("dict[str, Result]", dict(self._runtimes[key][self.name].run(arrays)))
+        Args:
+            arrays: the inputs by name.
+            mode: what f32 is computed in: "f32", "f16" or "bf16".
+            chip: the chip or its name.
+            attrs: the keywords of the function.
+
+        Raises:
+            FunctionArgumentError, GraphError, TpuError: as of a call.
+        """
+        given, values = self.signature.bound((), {**arrays, **attrs})
+        return self._run(self._arrays(given), mode, chip, values)[1]
+
+    def _run(
+        self, arrays: Mapping[str, Array], mode: str, chip: Chip | str, attrs: Mapping[str, object]
+    ) -> tuple[_Compiled, dict[str, Result]]:
+        specs = {name: spec(array.shape, dtype_of(array.dtype)) for name, array in arrays.items()}
+        key = (chip_of(chip).name, mode, tuple(specs.items()), value_key(attrs))
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compile(specs, mode, chip_of(chip), attrs)
+            while len(self._compiled) >= CACHED:
+                del self._compiled[next(iter(self._compiled))]
+            self._compiled[key] = compiled
+        return compiled, cast("dict[str, Result]", compiled.runtime[self.name].run(arrays))
+
+    def _compile(self, specs: Specs, mode: str, chip: Chip, attrs: Mapping[str, object]) -> _Compiled:
+        returns, graph = self._traced(specs, attrs)
+        return _Compiled(returns, Runtime(package([(self.name, [compile_graph(graph, mode_of(mode), chip)])], chip)))
 
     def reference(self, *args: Array, **keywords: object) -> dict[str, Result]:
         """The outputs by name as numpy computes them, as exactly as the layers say it; nothing of a TPU is simulated."""
-        given, attrs = self._bound(args, keywords)
-        arrays = {name: self._array(name, value) for name, value in given.items()}
-        traced = self.traced({name: TensorSpec(array.shape, dtype_of(array.dtype)) for name, array in arrays.items()}, **attrs)
+        given, attrs = self.signature.bound(args, keywords)
+        arrays = self._arrays(given)
+        traced = self.traced({name: spec(array.shape, dtype_of(array.dtype)) for name, array in arrays.items()}, **attrs)
         values = run_reference(traced, arrays)
         return {name: cast("Result", values[name]) for name in traced.outputs}
-
-    def _model(self, specs: Mapping[str, TensorSpec], mode: str, chip: Chip | str, attrs: Mapping[str, object]) -> BModel:
-        compiled = compile_graph(self.traced(specs, **attrs), mode_of(mode), chip_of(chip))
-        return package([(self.name, [compiled])], chip_of(chip))
 
     # ------------------------------------------------------------------ tracing
 
@@ -137,55 +168,46 @@ class Function:
             FunctionResultError: the function returns something else than tensors.
             GraphError: an operator does not fit.
         """
-        _, values = self._bound((), {**dict.fromkeys(self.inputs), **attrs})
-        if set(specs) != set(self.inputs):
+        return self._traced(specs, self.signature.keywords(attrs))[1]
+
+    def _traced(self, specs: Specs, attrs: Mapping[str, object]) -> tuple[Returns, Graph]:
+        inputs = self.signature.inputs
+        if set(specs) != set(inputs):
             raise FunctionArgumentError(
-                f"function {self.name} takes {', '.join(self.inputs)}, not {', '.join(specs) or 'nothing'}",
+                f"function {self.name} takes {', '.join(inputs) or 'no tensors'}, not {', '.join(specs) or 'nothing'}",
                 help="give a shape for each input",
             )
         tracer = Tracer(self.name)
-        given = {name: specs[name] for name in self.inputs}
-        tensors = {name: tracer.input(name, each if isinstance(each, TensorSpec) else spec(each)) for name, each in given.items()}
-        return self._finished(tracer, self.python(**tensors, **values))
+        tensors = [tracer.input(name, _spec(name, specs[name])) for name in inputs]
+        returns, outputs = self._outputs(tracer, self.python(*tensors, **attrs))
+        return returns, with_output_names(tracer.graph(outputs), list(outputs))
 
-    def _finished(self, tracer: Tracer, result: object) -> Graph:
-        self._returns_dict = isinstance(result, Mapping)
+    def _outputs(self, tracer: Tracer, result: object) -> tuple[Returns, dict[str, Tensor]]:
+        """What the Python function returned, by the names that the outputs get."""
+        taken = dict.fromkeys(self.signature.inputs)
+        returns: Returns = "one"
+        values: dict[str, object] = {unused_name("output", taken): result}
         if isinstance(result, Mapping):
-            values = {str(name): value for name, value in cast("Mapping[object, object]", result).items()}
+            returns, values = "named", {str(name): value for name, value in cast("Mapping[object, object]", result).items()}
         elif isinstance(result, tuple | list):
-            values = {f"output_{place}": value for place, value in enumerate(cast("Sequence[object]", result))}
-        else:
-            values = {"output": result}
-        outputs: dict[str, Tensor] = {}
-        for name, value in values.items():
-            if not isinstance(value, Tensor) or value.tracer is not tracer:
-                raise FunctionResultError(
-                    f"function {self.name} returns {value!r}, which is no tensor of it",
-                    position=self.position,
-                    help="return tensors computed from its inputs",
-                )
-            outputs[name] = value
-        return _with_output_names(tracer.graph(outputs), list(outputs))
+            places = enumerate(cast("Sequence[object]", result))
+            returns, values = "several", {unused_name(f"output_{place}", taken): value for place, value in places}
+        outputs = {name: value for name, value in values.items() if isinstance(value, Tensor) and value.tracer is tracer}
+        if len(outputs) < len(values) or not outputs:
+            wrong = next((repr(value) for name, value in values.items() if name not in outputs), "nothing")
+            self._wrong_result(f"returns {wrong}, which is no tensor of it", "return tensors computed from its inputs")
+        if both := [name for name in outputs if name in taken]:
+            self._wrong_result(f"has an input and an output {both[0]}", "give the output another name")
+        return returns, outputs
+
+    def _wrong_result(self, what: str, advice: str) -> NoReturn:
+        raise FunctionResultError(f"function {self.name} {what}", position=self.signature.position, help=advice)
 
     # ------------------------------------------------------------------ arguments
 
-    def _bound(self, args: Sequence[object], keywords: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
-        """Tensors and keywords by name."""
-        if len(args) > len(self.inputs):
-            raise FunctionArgumentError(
-                f"function {self.name} takes {len(self.inputs)} tensors, not {len(args)}", help=f"give {', '.join(self.inputs)}"
-            )
-        given = dict(zip(self.inputs, args, strict=False)) | {name: value for name, value in keywords.items() if name in self.inputs}
-        attrs = {name: keywords.get(name, default) for name, default in self.defaults.items()}
-        unknown = keywords.keys() - set(self.inputs) - attrs.keys()
-        missing = [name for name in self.inputs if name not in given]
-        missing += [name for name, value in attrs.items() if value is inspect.Parameter.empty]
-        if unknown or missing:
-            what = f"has no argument {', '.join(sorted(unknown))}" if unknown else f"needs {', '.join(missing)}"
-            raise FunctionArgumentError(
-                f"function {self.name} {what}", help=f"its arguments are {', '.join([*self.inputs, *self.defaults])}"
-            )
-        return given, attrs
+    def _arrays(self, given: Mapping[str, object]) -> dict[str, Array]:
+        """The inputs as arrays of the types that a TPU has."""
+        return {name: self._array(name, value) for name, value in given.items()}
 
     def _array(self, name: str, value: object) -> Array:
         array = np.asarray(value)
@@ -196,61 +218,25 @@ class Function:
                 f"{name} of function {self.name} is an array of {array.dtype}, which no TPU has",
                 help=f"convert it, for example {name}.astype(np.float32)",
             ) from None
-        return np.ascontiguousarray(array)
+        return np.require(array, requirements="C")
+
+
+def _spec(name: str, given: TensorSpec | Sequence[int]) -> TensorSpec:
+    try:
+        return spec(given.shape, given.dtype) if isinstance(given, TensorSpec) else spec(given)
+    except TypeError:
+        raise FunctionArgumentError(f"the shape of {name} is {given!r}", help="give integers, or bm.spec(shape, dtype)") from None
 
 
 def mode_of(mode: str) -> Dtype:
     """The data type of a mode.
 
     Raises:
-        FunctionArgumentError: there is no such mode.
+        CompileArgumentError: there is no such mode.
     """
     if mode not in MODES:
-        raise FunctionArgumentError(f"there is no mode {mode!r}", help=f"choose from {', '.join(MODES)}")
+        raise CompileArgumentError(f"there is no mode {mode!r}", help=f"choose from {', '.join(MODES)}")
     return MODES[mode]
-
-
-def _with_output_names(graph: Graph, names: Sequence[str]) -> Graph:
-    """The graph whose outputs have these names; an output that is an input, a constant or another output is a copy of it."""
-    nodes = list(graph.nodes)
-    specs = dict(graph.specs)
-    taken = set(specs)
-    renames: dict[str, str] = {}
-    fixed = {*graph.inputs, *graph.constants}
-    for name, source in zip(names, graph.outputs, strict=True):
-        if name in taken and name != source:
-            moved = unused_name(f"{name}_inner", taken)
-            nodes = [_renamed(node, {name: moved}) for node in nodes]
-            specs[moved] = specs.pop(name)
-            taken.add(moved)
-            source = moved if source == name else source
-            renames = {old: moved if new == name else new for old, new in renames.items()}
-        if source in fixed or source in renames:
-            nodes.append(
-                Node(
-                    unused_name(f"copy_{name}", {node.name for node in nodes}),
-                    "bm::copy",
-                    (renames.get(source, source),),
-                    (name,),
-                    {},
-                    here(),
-                )
-            )
-            specs[name] = specs.get(source) or specs[renames[source]]
-        elif name != source:
-            nodes = [_renamed(node, {source: name}) for node in nodes]
-            specs[name] = specs.pop(source)
-            renames[source] = name
-        else:
-            renames[source] = name
-        taken.add(name)
-    return replace(graph, nodes=tuple(nodes), specs=specs, outputs=tuple(names))
-
-
-def _renamed(node: Node, names: Mapping[str, str]) -> Node:
-    return replace(
-        node, inputs=tuple(names.get(each, each) for each in node.inputs), outputs=tuple(names.get(each, each) for each in node.outputs)
-    )
 
 
 def function(python: Callable[..., object], /) -> Function:

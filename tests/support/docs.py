@@ -36,7 +36,7 @@ def shown_errors(page: Path) -> list[tuple[BaseException, str]]:
         AssertionError: an example shows an error and raises none.
     """
     found: list[tuple[BaseException, str]] = []
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": "__test__"}  # as where the pages are executed as documentation
     for example in examples(page):
         code = compile(example.source, f"{page.name}:{example.lineno}", "single", dont_inherit=True)
         if example.exc_msg is None:
