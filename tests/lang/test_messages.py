@@ -25,7 +25,10 @@ KER101: whether w0 > 0 is not known while the kernel is traced
 """,
     "leaves": """\
 KER102: k.range was left by break or return
-  at mistakes.py:19:14
+  at mistakes.py:20:9
+     | break
+     | ^^^^^
+  the loop is at mistakes.py:19:14
      | for _ in k.range(0, x.shape[3], 4):
      |          ^^^^^^^^^^^^^^^^^^^^^^^^^
   help: the body is traced once and stands for all steps: use `with k.when(condition):`, or change the limits of the loop
@@ -49,7 +52,7 @@ KER110: there is no operation k.tiu.sigmiod
   at mistakes.py:46:5
      | k.tiu.sigmiod(a, a)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
      | ^^^^^^^^^^^^^
-  help: did you mean sigmoid or log_sigmoid?
+  help: did you mean k.tiu.sigmoid or k.tiu.log_sigmoid?
 """,
     "mixes_dtypes": """\
 KER111: the operands of tiu.add have different data types: dst b f16[1, 4, 2, 8], src0 buffer f32[1, 4, 2, 8], src1 buffer f32[1, 4, 2, 8]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from tpukernel.api.function import Function
 from tpukernel.chips.chip import Chip
@@ -14,7 +14,7 @@ from tpukernel.lang.dma import DmaOps
 from tpukernel.lang.errors import OperandTypeError, ShapeMismatchError, SymbolicValueError
 from tpukernel.lang.expr import show
 from tpukernel.lang.ir import Allocate, Assert, Attribute, Local, Operand, Print
-from tpukernel.lang.operations import operand_name, row_of
+from tpukernel.lang.operations import operand_name, row_of, unknown_member
 from tpukernel.lang.symbols import Size, SymBool, SymInt, assigned, condition_of, expr_of, here
 from tpukernel.lang.tensors import Tensor, Tile
 from tpukernel.lang.tiu import TiuOps
@@ -37,6 +37,11 @@ class Builder:
         self._tracer = tracer
         self.dma = DmaOps(tracer, "dma")
         self.tiu = TiuOps(tracer, "tiu")
+
+    if not TYPE_CHECKING:  # so that type checkers know exactly what there is
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown_member(name, type(self), {"tiu": TiuOps, "dma": DmaOps})
 
     @property
     def chip(self) -> Chip:

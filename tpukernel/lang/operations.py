@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -15,7 +15,7 @@ from tpukernel.lang.symbols import here
 from tpukernel.lang.tensors import Global, Tensor, Tile
 from tpukernel.lang.trace import After, Token, Tracer
 
-__all__ = ["Operations", "Source", "operand_name", "row_of"]
+__all__ = ["Operations", "Source", "near_operations", "operand_name", "row_of", "unknown_member", "unknown_operation"]
 
 Source = Tile | float
 """A tensor in local memory, or a number for all elements."""
@@ -48,6 +48,71 @@ def operand_name(parameter: Parameter) -> str:
     return parameter.name.removesuffix("_addr")
 
 
+OTHER_NAMES: Final[Mapping[str, str]] = {
+    "plus": "add",
+    "fadd": "add",
+    "subtract": "sub",
+    "minus": "sub",
+    "fsub": "sub",
+    "multiply": "mul",
+    "times": "mul",
+    "fmul": "mul",
+    "divide": "div",
+    "true_divide": "div",
+    "fdiv": "div",
+    "negative": "neg",
+    "absolute": "abs",
+    "maximum": "max",
+    "fmax": "max",
+    "minimum": "min",
+    "fmin": "min",
+    "sum": "reduce_sum",
+    "amax": "reduce_max",
+    "astype": "cast",
+    "convert": "cast",
+    "dot": "matmul",
+    "mm": "matmul",
+    "conv": "conv2d",
+    "convolution": "conv2d",
+    "read": "load",
+    "write": "store",
+    "memset": "fill",
+    "zeros": "fill",
+    "move": "copy",
+    "where": "select_greater",
+    "maxpool": "max_pool2d",
+    "avgpool": "avg_pool2d",
+    "permute": "transpose",
+}
+"""How operations are called elsewhere (numpy, other kernel languages): their name here."""
+
+
+def near_operations(name: str, groups: Mapping[str, type]) -> list[str]:
+    """Operations of these groups whose names are like this one, the nearest first, each as `k.group.name`."""
+    known = {member: group for group, kind in reversed([*groups.items()]) for member in _public(kind)}
+    near = [each for each in (name, OTHER_NAMES.get(name.lower(), "")) if each in known]
+    near += [each for each in get_close_matches(name, known, 3) if each not in near]
+    return [f"k.{known[each]}.{each}" for each in near[:3]]
+
+
+def unknown_operation(name: str, near: Sequence[str]) -> UnknownOperationError:
+    """There is no such operation."""
+    help = f"did you mean {' or '.join(near)}?" if near else "the documentation lists all; k.call takes every TPUKernel function"
+    return UnknownOperationError(f"there is no operation {name}", position=here(), help=help)
+
+
+def unknown_member(name: str, builder: type, groups: Mapping[str, type]) -> UnknownOperationError:
+    """There is no such thing as `k.<name>`; perhaps there is `k.tiu.<name>`."""
+    near = near_operations(name, groups)
+    if not any(each.endswith((f".{name}", f".{OTHER_NAMES.get(name)}")) for each in near):
+        near = [f"k.{each}" for each in get_close_matches(name, [*groups, *_public(builder)], 1)] + near
+    return unknown_operation(f"k.{name}", near[:3])
+
+
+def _public(kind: type) -> list[str]:
+    return [each for each in dir(kind) if not each.startswith("_")]
+
+
 class Operations:
     """A group of operations.
 
@@ -63,13 +128,7 @@ class Operations:
     if not TYPE_CHECKING:  # so that type checkers know exactly the operations that there are
 
         def __getattr__(self, name: str) -> NoReturn:
-            known = [each for each in dir(type(self)) if not each.startswith("_")]
-            near = get_close_matches(name, known, 3)
-            raise UnknownOperationError(
-                f"there is no operation k.{self._group}.{name}",
-                position=here(),
-                help=f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}",
-            )
+            raise unknown_operation(f"k.{self._group}.{name}", near_operations(name, {self._group: type(self)}))
 
     def _emit(
         self,

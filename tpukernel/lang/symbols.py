@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from tpukernel.lang.errors import SymbolicValueError
 from tpukernel.lang.expr import CallOp, CompareOp, Condition, Expr, Logic, add, call, compare, multiply, negated, show, subtract
+from tpukernel.lang.misuse import advice_at
 from tpukernel.source import Position, assigned_name, position_of, user_frame
 
 __all__ = [
@@ -83,10 +84,10 @@ class SymBool:
         """
         if isinstance(self.condition, bool):
             return self.condition
+        place = here()
+        help = f"write `with k.when({show(self.condition)}):` around what depends on it; join conditions by & and |"
         raise SymbolicValueError(
-            f"whether {show(self.condition)} is not known while the kernel is traced",
-            position=here(),
-            help=f"write `with k.when({show(self.condition)}):` around what depends on it; join conditions by & and |",
+            f"whether {show(self.condition)} is not known while the kernel is traced", position=place, help=advice_at(place) or help
         )
 
     def __repr__(self) -> str:
@@ -132,6 +133,32 @@ class SymInt:
 
     def __rmod__(self, other: Size) -> SymInt:
         return SymInt(_checked_call("%", other, self))
+
+    def __truediv__(self, other: Size) -> NoReturn:
+        raise _no_size(f"{self!r} / {other!r}", "is no whole number", "divide with // (rounds down) or tpukernel.cdiv (rounds up)")
+
+    def __rtruediv__(self, other: Size) -> NoReturn:
+        raise _no_size(f"{other!r} / {self!r}", "is no whole number", "divide with // (rounds down) or tpukernel.cdiv (rounds up)")
+
+    def __pow__(self, other: Size) -> NoReturn:
+        raise _no_size(f"{self!r} ** {other!r}", _NOT_ONE_OF, "multiply")
+
+    def __lshift__(self, other: Size) -> NoReturn:
+        raise _no_size(f"{self!r} << {other!r}", _NOT_ONE_OF, "multiply by a power of two")
+
+    def __rshift__(self, other: Size) -> NoReturn:
+        raise _no_size(f"{self!r} >> {other!r}", _NOT_ONE_OF, "divide by a power of two with //")
+
+    def __and__(self, other: object) -> NoReturn:
+        raise _no_size(f"{self!r} & {other!r}", _NOT_ONE_OF, "take the remainder with %; conditions, as w0 > 0, are joined by &")
+
+    def __or__(self, other: object) -> NoReturn:
+        raise _no_size(f"{self!r} | {other!r}", _NOT_ONE_OF, "add; conditions, as w0 > 0, are joined by |")
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return repr(self)
+        raise _no_size(f"{self!r} as text of the form {spec!r}", "is not known while the kernel is traced", "print it with k.print")
 
     def __neg__(self) -> SymInt:
         return SymInt(multiply(self.expr, -1))
@@ -185,7 +212,8 @@ class SymInt:
 
     def _unknown(self, wanted: str, help: str) -> SymbolicValueError:
         message = f"{show(self.expr)} is not known while the kernel is traced, but Python asks for {wanted}"
-        return SymbolicValueError(message, position=here(), help=help)
+        place = here()
+        return SymbolicValueError(message, position=place, help=advice_at(place) or help)
 
     def __repr__(self) -> str:
         return show(self.expr)
@@ -208,6 +236,13 @@ def size_of(expr: Expr) -> Size:
 def condition_of(value: SymBool | bool) -> Condition:
     """The condition of a truth value."""
     return value.condition if isinstance(value, SymBool) else bool(value)
+
+
+_NOT_ONE_OF = "is none of the operations on sizes, + - * // %, comparisons, minimum and maximum"
+
+
+def _no_size(what: str, why: str, help: str) -> SymbolicValueError:
+    return SymbolicValueError(f"{what} {why}", position=here(), help=help)
 
 
 def _compared(op: CompareOp, one: Size, other: Size) -> SymBool:

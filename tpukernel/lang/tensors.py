@@ -10,6 +10,7 @@ from tpukernel.dtypes import Dtype
 from tpukernel.lang.errors import IndexRangeError, SymbolicValueError
 from tpukernel.lang.expr import Expr, compare, subtract
 from tpukernel.lang.ir import Direction, Local, Param, Span, View
+from tpukernel.lang.misuse import NoArithmetic
 from tpukernel.lang.symbols import Size, SymInt, expr_of, here, size_of
 
 __all__ = ["Global", "In", "InOut", "Index", "Out", "Tensor", "Tile", "whole"]
@@ -25,7 +26,7 @@ def whole(name: str, shape: tuple[Expr, ...]) -> View:
     return View(name, tuple(Span(0, size) for size in shape))
 
 
-class Tensor:
+class Tensor(NoArithmetic):
     """A box of a tensor. `tensor[...]` takes a smaller box, in any number of dimensions: `x[:, c : c + 64, :, w : w + ws]`.
 
     Attributes:

@@ -114,10 +114,13 @@ class Tracer:
 
     def _left(self, kind: str, position: Position) -> None:
         """A loop ended before its body did. (What is raised while a generator is closed would be swallowed.)"""
+        leaving = here()
+        inside = leaving.file == position.file and leaving.line > position.line  # a loop that `next` or another function took has no exit
         self.problems.append(
             LoopExitError(
                 f"k.{kind} was left by break or return",
-                position=position,
+                position=leaving if inside else position,
+                where=f"{leaving.rendered()}\n  the loop is at {position.rendered()}" if inside else None,
                 help="the body is traced once and stands for all steps: use `with k.when(condition):`, or change the limits of the loop",
             )
         )
