@@ -11,7 +11,7 @@ import pytest
 from tests.support.differential import CASES
 from tests.support.kernels import random_kernel
 from tpukernel import BM1684X, f16, f32, i8, i16, i32
-from tpukernel.chips.tensors import Constant, Dim4, LocalTensor, SystemTensor
+from tpukernel.chips.tensors import Constant, Dim4, Layout, LocalTensor, SystemTensor
 from tpukernel.dtypes import Dtype
 from tpukernel.isa import (
     Arith,
@@ -20,6 +20,8 @@ from tpukernel.isa import (
     CompareOp,
     DmaTensor,
     Instruction,
+    LaneMove,
+    LaneMoveOp,
     Linear,
     LinearOp,
     Program,
@@ -125,6 +127,10 @@ def random_commands(rng: Random, count: int) -> Iterator[Instruction]:
                 op = CompareOp.MAX_AND_SELECT if two else CompareOp.SELECT_LESS
                 dst, *dst1 = (LocalTensor(place, shape, dtype) for place in rng.sample(places, 1 + two))
                 yield Compare(op=op, dst=dst, dst1=dst1[0] if two else None, src0=a, src1=b, src2=c, src3=d)
+            case 6 if shape == (1, 64, 4, 64):
+                op = rng.choice((LaneMoveOp.CW_TRANSPOSE, LaneMoveOp.WC_TRANSPOSE))
+                layout = Layout.LINE_ALIGNED if op is LaneMoveOp.CW_TRANSPOSE else Layout.EU_ALIGNED
+                yield LaneMove(op=op, dst=LocalTensor(rng.choice(places), shape, dtype, layout), src=local(dtype, shape))
             case 5 if shape[1] <= 64:
                 coeff = LocalTensor(table.address, (1, shape[1], 1, 4), f32, table.layout, table.strides)
                 yield Special(op=SpecialOp.TAYLOR, dst=local(f32, shape), src=local(f32, shape), coeff=coeff)

@@ -134,12 +134,18 @@ def _exact_width(request: Request) -> int:
     if request.op not in SATURATING and request.shift in ("none", "left"):
         return request.dst.bits if request.shift == "none" else 32  # so that it can be shifted by 31
     if request.shift in ("left", "any"):
-        return 64
+        return 32 if _saturates_in_32_bits(request) else 64
     if request.op in _PRODUCTS:
         if request.shift == "none" and a.bits == b.bits == 16:
             return 32 if a.is_signed or b.is_signed else 64
         return 32 if a.bits + b.bits <= 24 else 64
     return 32 if max(a.bits, b.bits) <= 16 else 64
+
+
+def _saturates_in_32_bits(request: Request) -> bool:
+    """Whether it is a sum of at most 17 bits that is shifted to the left."""
+    narrow = max(dtype.bits for dtype in request.sources[:2]) <= 16 and (request.dst.is_signed or request.dst.bits < 32)
+    return narrow and request.shift == "left" and request.op in SATURATING - _PRODUCTS
 
 
 def _integer_body(request: Request) -> Emit:
@@ -188,6 +194,8 @@ def _computed(request: Request) -> Emit:
             wide = ints.shift_right(wide, amount.like(0) - amount, request.rounding)
         elif op is ArithOp.MULS:
             return ints.shift_saturated(wide, amount, request.rounding, dst)
+        elif _saturates_in_32_bits(request):
+            return ints.shift_left_saturated(wide.value, amount & 31, dst)
         elif request.shift == "left":
             wide = Wide(wide.value << (amount & 31), wide.unsigned)
         else:

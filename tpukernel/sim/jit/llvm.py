@@ -66,6 +66,11 @@ class Target:
     def is_x86(self) -> bool:
         return self.arch == "x86-64"
 
+    @property
+    def rounds(self) -> bool:
+        """Whether it has instructions that round floats to whole ones."""
+        return not self.is_x86 or self.vector_bytes > 16
+
     def masks(self, size: int) -> bool:
         """Whether it loads and stores parts of vectors of elements of that many bytes."""
         return 0 < self.mask_bytes <= size

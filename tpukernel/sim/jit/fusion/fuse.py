@@ -8,7 +8,7 @@ in every byte; inside of it is not, so that a stretch is done as a whole, or com
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tpukernel.chips.tensors import Constant
@@ -21,7 +21,7 @@ from tpukernel.sim.memory import Memory
 
 __all__ = ["fuse"]
 
-LOOKBACK = 6
+LOOKBACK = 12
 """Groups that are looked at for a call to join."""
 
 MOST_BLOCKERS = 2
@@ -33,8 +33,10 @@ MOST_COVERS = 64
 LEAST_NANOSECONDS = 3000.0
 """A group that takes less is left as it is."""
 
-_DECLARED = frozenset({"Pool", "Conv", "MatMul", "MatMul2", "DmaTensor", "DmaMatrix", "LaneMove"})
-"""Units that read nothing but their operands."""
+_DECLARED = frozenset(
+    {"Arith", "Compare", "Conv", "DmaMatrix", "DmaTensor", "LaneMove", "Linear", "MatMul", "MatMul2", "Pool", "Quant", "Special"}
+)
+"""Units that touch nothing but their operands."""
 
 
 @dataclass(eq=False)
@@ -42,11 +44,11 @@ class _Fixed:
     """The calls of a command that stays as it is.
 
     Attributes:
-        read: what it reads; None: nobody knows.
+        touched: what it reads, and what it writes; None: nobody knows.
     """
 
     calls: list[Call]
-    read: list[Area] | None
+    touched: tuple[list[Area], list[Area]] | None
 
 
 _Item = Group | _Fixed
@@ -64,26 +66,30 @@ def fuse(commands: Sequence[tuple[Instruction, list[Call]]], memory: Memory) -> 
         loops = [loops_of(call, memory.lane_stride) for call in calls]
         known = [each for each in loops if each is not None]
         if len(known) < len(loops):
-            items.append(_Fixed(calls, _areas_read(instruction, memory)))
+            items.append(_Fixed(calls, _touched(instruction, memory)))
             continue
         for call, each in zip(calls, known, strict=True):
             _place(items, call, each)
     return _calls(_settled(items), sum(len(calls) for _, calls in commands))
 
 
-def _areas_read(instruction: Instruction, memory: Memory) -> list[Area] | None:
+def _touched(instruction: Instruction, memory: Memory) -> tuple[list[Area], list[Area]] | None:
     if type(instruction).__name__ not in _DECLARED:
         return None
-    found: list[Area] = []
+    read, written = list[Area](), list[Area]()
     for use in instruction.operands():
-        if isinstance(use.value, Constant) or use.direction == "out":
+        if isinstance(use.value, Constant):
             continue
         place = place_of(memory, use.value)
         if place is None:
             return None
         low, high, first, last = place.box
-        found.append(Area(place.space, low, high, first, last))
-    return found
+        area = Area(place.space, low, high, first, last)
+        if use.direction != "out":
+            read.append(area)
+        if use.direction != "in":
+            written.append(area)
+    return read, written
 
 
 # ---------------------------------------------------------------------------- groups
@@ -95,18 +101,42 @@ def _place(items: list[_Item], call: Call, loops: Loops) -> None:
     for index in range(len(items) - 1, max(-1, len(items) - 1 - LOOKBACK), -1):
         item = items[index]
         if isinstance(item, _Fixed):
-            break
-        between = [blocker for blocker in map(items.__getitem__, blockers) if isinstance(blocker, Group)]
-        held = any(item.conflicts(blocker.read, blocker.written) for blocker in between)
+            if item.touched is None or any(_conflict(item.touched, what) for what in _moved(items, blockers, loops)):
+                break
+            continue
+        held = any(_conflict((item.read, item.written), what) for what in _moved(items, blockers))
         if not held and item.try_join(call, loops):
             moved = [items.pop(blocker) for blocker in blockers]
             items[index:index] = reversed(moved)
             return
-        if held or item.conflicts(loops.read, loops.written):
+        if held or _conflict((item.read, item.written), (loops.read, loops.written)):
             blockers.append(index)
             if len(blockers) > MOST_BLOCKERS:
                 break
     items.append(Group.of(call, loops))
+
+
+_Touched = tuple[Sequence[Area | None], Sequence[Area]]
+
+
+def _moved(items: Sequence[_Item], blockers: Sequence[int], loops: Loops | None = None) -> Iterator[_Touched]:
+    """What is read and written by groups that are to be done earlier, and by a call."""
+    for blocker in blockers:
+        item = items[blocker]
+        if isinstance(item, Group):
+            yield item.read, item.written
+    if loops is not None:
+        yield loops.read, loops.written
+
+
+def _conflict(one: _Touched, other: _Touched) -> bool:
+    """Whether the order matters in which two things are done."""
+    (read, written), (other_read, other_written) = one, other
+    return _meet(written, other_read) or _meet(written, other_written) or _meet(read, other_written)
+
+
+def _meet(some: Sequence[Area | None], others: Sequence[Area | None]) -> bool:
+    return any(area is not None and other is not None and area.meets(other) for area in some for other in others)
 
 
 # ---------------------------------------------------------------------------- stores
@@ -151,7 +181,7 @@ def _uses(items: Sequence[_Item]) -> list[_Use | None]:
     found: list[_Use | None] = []
     for item in reversed(items):
         if isinstance(item, _Fixed):
-            covers = [] if item.read is None else [cover for cover in covers if not any(cover.meets(area) for area in item.read)]
+            covers = [] if item.touched is None else [cover for cover in covers if not _meet([cover], item.touched[0])]
             found.append(None)
             continue
         use = _Use([[] for _ in item.members], [False] * len(item.members))

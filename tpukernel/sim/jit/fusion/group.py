@@ -70,14 +70,6 @@ class Group:
     def sizes(self) -> tuple[int, ...]:
         return self.members[0].loops.sizes
 
-    def conflicts(self, read: Sequence[Area | None], written: Sequence[Area]) -> bool:
-        """Whether the order matters in which the group and something else are done."""
-        return (
-            any(one.meets(other) for one in self.written for other in read if other is not None)
-            or any(one.meets(other) for one in self.written for other in written)
-            or any(one.meets(other) for one in self.read for other in written)
-        )
-
     def try_join(self, call: Call, loops: Loops) -> bool:
         """Make the call the last one of the group, if it works on elements of it and a kernel can do it together with the others."""
         first = self.members[0].loops

@@ -44,6 +44,15 @@ def is_nan(x: Value) -> Value:
     return x.compare("uno", x)
 
 
+def has_nan(x: Value) -> Value:
+    """Whether one of these float values is NaN: one comparison looks at two vectors."""
+    half = x.type.lanes // 2
+    if half * x.type.bits < 8 * x.function.target.vector_bytes:
+        return is_nan(x).any()
+    low, high = (x.shuffle(x, range(start, start + half)) for start in (0, half))
+    return low.compare("uno", high).any()
+
+
 def flush(bits: Value, dtype: Dtype) -> Value:
     """Denormals replaced by zeros of the same sign, in f32 and bf16."""
     if dtype == f16:
@@ -194,8 +203,20 @@ def round_to_odd(x: Value) -> Value:
     return (bits | inexact.zext(I32)).bitcast(F32)
 
 
+_ROUNDING = {
+    Rounding.HALF_EVEN: "roundeven",
+    Rounding.HALF_AWAY: "round",
+    Rounding.TOWARD_ZERO: "trunc",
+    Rounding.DOWN: "floor",
+    Rounding.UP: "ceil",
+}
+"""LLVM's names."""
+
+
 def round_to_integer(x: Value, rounding: Rounding) -> Value:
     """f32 or float64 values rounded to whole ones. The sign of a zero is that of the number. NaN stays NaN."""
+    if x.function.target.rounds:
+        return x.intrinsic(_ROUNDING[rounding])
     integer = x.type.as_integer
     limit = 2.0**23 if x.type.bits == 32 else 2.0**52
     sign_bit = 1 << (x.type.bits - 1)
@@ -257,7 +278,7 @@ def rounded(x: Value, dtype: Dtype) -> Value:
 def exact_nans(found: Value, exact: Callable[[], Value]) -> Value:
     """The bits of f32 values; where one is NaN, what the exact computation gives, which minds which NaN it is."""
     bits = found.bitcast(I32)
-    return bits.function.rarely(is_nan(found).any(), bits, exact)
+    return bits.function.rarely(has_nan(found), bits, exact)
 
 
 def _apply(operation: Callable[[Value, Value], Value], a: Value, b: Value, dtype: Dtype) -> Value:
@@ -265,9 +286,8 @@ def _apply(operation: Callable[[Value, Value], Value], a: Value, b: Value, dtype
     found = operation(x, y)
     if dtype != f32:
         return narrow(found, dtype)
-    nan = is_nan(found)
     bits = found.bitcast(I32)
-    return bits.function.rarely(nan.any(), bits, lambda: nan.choose(_nan_of(x, y), bits))
+    return bits.function.rarely(has_nan(found), bits, lambda: is_nan(found).choose(_nan_of(x, y), bits))
 
 
 def _nan_of(x: Value, y: Value) -> Value:

@@ -11,7 +11,7 @@ from tpukernel.dtypes import Dtype
 from tpukernel.isa.rounding import Rounding
 from tpukernel.sim.jit.ir import I1, Type, Value, integer
 
-__all__ = ["Wide", "exact", "multiply", "saturate", "shift", "shift_saturated", "wrap"]
+__all__ = ["Wide", "exact", "multiply", "saturate", "shift", "shift_left_saturated", "shift_saturated", "wrap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,13 @@ def shift_saturated(wide: Wide, amount: Value, rounding: Rounding, dtype: Dtype)
     above = value.compare("sgt", bound.ashr(left)) & shifted
     below = value.compare("slt", value.like(0) - value.like(-low).ashr(left)) & shifted
     return above.choose(found.like(high), below.choose(found.like(low), found))
+
+
+def shift_left_saturated(value: Value, places: Value, dtype: Dtype) -> Value:
+    """Signed numbers times 2**places, or the nearest one that the type has (which has no more bits than the numbers)."""
+    low, high = (value.like(limit) for limit in dtype.limits)
+    above, below = value.compare("sgt", high.ashr(places)), value.compare("slt", low.ashr(places))
+    return above.choose(high, below.choose(low, value << places)).trunc(integer(dtype.bits))
 
 
 def shift_right(wide: Wide, places: Value, rounding: Rounding) -> Wide:
