@@ -19,6 +19,9 @@ from tpukernel.sim.jit.products.product import Offsets
 
 __all__ = ["Image", "image"]
 
+SHORT_ROW = 256
+"""Bytes of a padded row up to which it is quicker to fill the whole copy with the pad value than to visit both ends of every row."""
+
 
 @dataclass(frozen=True, eq=False)
 class Image:
@@ -92,7 +95,7 @@ def _copy(
     copy = prepared.scratch((n, c, phases * rows, columns), size)
     zero = Constant(0, operand.dtype)
     pad_place, insert_place = _fills(prepared, pad or zero, inserted or zero)
-    if phases > 1 and any(padding):
+    if any(padding) and (phases > 1 or columns * size <= SHORT_ROW):
         prepared.copy(copy, pad_place)
     else:
         _fill_border(prepared, copy, pad_place, padding, (inner_h, inner_w))
