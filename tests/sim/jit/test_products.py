@@ -17,7 +17,7 @@ from tests.support.differential import CASES, CHIP
 from tests.support.draws import accepted_dtypes, draw
 from tests.support.native import Comparison
 from tests.support.operand_values import operand_values
-from tpukernel.chips.tensors import Constant, LocalTensor
+from tpukernel.chips.tensors import Constant, Layout, LocalTensor
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i16, i32, u8, u16, u32
 from tpukernel.isa import Conv, MatMul, MatMul2
 from tpukernel.isa.instruction import Instruction
@@ -233,6 +233,17 @@ def test_a_product_may_replace_its_right_factor(comparison: Comparison) -> None:
 
 def replace_dst(instruction: MatMul2, dst: LocalTensor) -> MatMul2:
     return MatMul2(op=instruction.op, dst=dst, left=instruction.left, right=instruction.right)
+
+
+@pytest.mark.parametrize(("channels", "address", "packed"), [(20, 1 << 15, False), (70, 1 << 15, False), (9, 64, True)])
+def test_weights_of_f32_stay_where_they_are(comparison: Comparison, channels: int, address: int, packed: bool) -> None:
+    """They lie as the engine reads them, and are copied only if the result lies over them; also in the lanes of another turn."""
+    source = LocalTensor(1 << 14, (2, 5, 9, 9), f32)
+    dst, weight = LocalTensor(0, (2, channels, 7, 7), f32), LocalTensor(address, (channels, 5, 3, 3), f32, Layout.WEIGHT)
+    instruction = Conv(dst=dst, input=source, weight=weight, kernel=(3, 3))
+    check(comparison, instruction)
+    keys = [call.kernel.key for call in plan.lower(instruction, comparison.memory) or ()]
+    assert any(key.startswith("left.") for key in keys) == packed
 
 
 # ---------------------------------------------------------------------------- tables of columns

@@ -45,6 +45,7 @@ def _lower(instruction: Conv, prepared: Preparation) -> list[Call]:
     window = Window(instruction.kernel, instruction.stride, instruction.dilation, dst.shape[2:])
     seen = image(prepared, source, window, instruction.padding, instruction.insert, instruction.pad_value, instruction.insert_value)
     weight, weight_dtype = _weight(instruction, prepared)
+    left_stays = not isinstance(weight, Grid) and prepared.is_safe(weight)
     kind = kind_of(weight_dtype, source.dtype, fast=prepared.fast)
     order = _order(kind, ic, kh * kw, prepared.memory.chip.weight_pack[source.dtype])
     if isinstance(weight, Grid):
@@ -66,6 +67,7 @@ def _lower(instruction: Conv, prepared: Preparation) -> list[Call]:
         addends=addends,
         finish=ending,
         group_counts=order.counts,
+        left_stays=left_stays,
     )
     return prepared.finish(product)
 

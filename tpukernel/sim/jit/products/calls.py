@@ -1,6 +1,8 @@
-"""The calls that compute a product: pack the left factor, multiply."""
+"""The calls that compute a product: pack the left factor (unless it lies as if it were packed), multiply."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,16 +31,35 @@ def product_calls(product: Product, scratch: int = 0) -> list[Call]:
     target, kind = host_target(), product.kind
     rows, order = kind.rows(target), _order(product)
     blocks = -(-product.rows // rows)
+    if product.is_packed:
+        left = product.left
+        return [_main_call(product, order, _Left(left.space, left.base + int(left.second[0]), _filled(left.first, blocks * rows)))]
     if kind == GROUPS:
-        row_bytes = GroupBlock(target).bytes * len(product.group_counts) // rows
-        left = _group_left_call(product, blocks, row_bytes * rows, scratch)
+        block_bytes = GroupBlock(target).bytes * len(product.group_counts)
+        packing = _group_left_call(product, blocks, block_bytes, scratch)
+        size, offsets = blocks * block_bytes, np.arange(blocks) * block_bytes
     else:
         behind = kind.left_size if kind.per_step == 2 else 0  # the zero that fills up an odd number is written in any case
         row_bytes = _row_bytes(kind.size * (order.size // kind.per_step) + behind)
-        left = _left_call(product, row_bytes, scratch)
-    main = _main_call(product, order, blocks, row_bytes, scratch)
-    left.scratch = main.scratch = scratch + blocks * rows * row_bytes
-    return [left, main]
+        packing = _left_call(product, row_bytes, scratch)
+        size, offsets = blocks * rows * row_bytes, np.arange(blocks * rows) * row_bytes
+    main = _main_call(product, order, _Left(SCRATCH, scratch, offsets))
+    packing.scratch = main.scratch = scratch + size
+    return [packing, main]
+
+
+@dataclass(frozen=True, eq=False)
+class _Left:
+    """Where the packed left factor is, and the offsets of its rows (of 16-bit floats: of its blocks)."""
+
+    space: str
+    base: int
+    offsets: Offsets
+
+
+def _filled(offsets: Offsets, count: int) -> Offsets:
+    """So many offsets, the last one again and again."""
+    return np.concatenate([offsets, np.repeat(offsets[-1:], count - offsets.size)])
 
 
 def _row_bytes(size: int) -> int:
@@ -83,7 +104,7 @@ def _group_left_call(product: Product, blocks: int, block_bytes: int, scratch: i
     builder.words[LeftHead.ROW_BYTES] = block_bytes
     builder.pointer(LeftHead.TO, SCRATCH, scratch)
     builder.grid(LeftHead.FROM, left)
-    builder.offsets(LeftHead.ROWS, np.concatenate([first, np.repeat(first[-1:], blocks * rows - first.size)]))
+    builder.offsets(LeftHead.ROWS, _filled(first, blocks * rows))
     builder.offsets(LeftHead.K, second)
     pairs = ((count, count == GROUP and run) for count, run in zip(product.group_counts, _runs(second, left.dtype.itemsize), strict=True))
     builder.offsets(LeftHead.COUNTS, [int(word) for pair in pairs for word in pair])
@@ -101,9 +122,10 @@ _NANOSECONDS = {"f32": 0.03, "fused": 0.02, "pairs": 0.015, "i32": 0.06, "i64": 
 """Time of a product, about."""
 
 
-def _main_call(product: Product, order: Offsets, blocks: int, row_bytes: int, scratch: int) -> Call:
+def _main_call(product: Product, order: Offsets, left: _Left) -> Call:
     kind, target = product.kind, host_target()
     lanes, vectors, rows = kind.lanes(target), kind.vectors(target), kind.rows(target)
+    blocks = -(-product.rows // rows)
     panels = -(-product.columns // (lanes * vectors))
     steps = order.size // kind.per_step
     chunks = max(-(-blocks * rows // MOST_ROWS), min(blocks, -(-2 // panels)))
@@ -115,10 +137,10 @@ def _main_call(product: Product, order: Offsets, blocks: int, row_bytes: int, sc
         (Head.COLUMNS, product.columns),
         (Head.HALF, (steps + 1) // 2 if kind.buffers == 2 else steps),
         (Head.STEPS, steps),
-        (Head.ROW_BYTES, row_bytes),
     ):
         builder.words[word] = value
-    builder.pointer(Head.LEFT, SCRATCH, scratch)
+    builder.pointer(Head.LEFT, left.space, left.base)
+    builder.offsets(Head.LEFT_ROWS, left.offsets)
 
     def columns(word: int, grid: Grid, *, stored: bool = False, packed: bool = False) -> None:
         offsets = _along(grid.second, product.columns)

@@ -124,12 +124,13 @@ def _reduce(name: str, value: Value) -> Value:
 
 
 def _tile(target: Target) -> Function:
-    """`tile(count, left, row_bytes, panel, sums)`: add a group, of which `count` places are used, to the sums of a block (`row_bytes` is
-    always the same).
+    """`tile(count, left, offset, panel, sums)`: add a group, of which `count` places are used, to the sums of the block of rows at `left`
+    plus the number at `offset`.
     """
     layout, block = GroupPanel(target), GroupBlock(target)
-    function = Function("tile", [I64, PTR, I64, PTR, PTR], I64, target)
-    count, left, _, panel, sums = function.arguments
+    function = Function("tile", [I64, PTR, PTR, PTR, PTR], I64, target)
+    count, left, offset, panel, sums = function.arguments
+    left = left.offset(offset.load(I64, 8))
     scales = function.alloca(4 * block.rows * layout.columns)
     least, most = (
         panel.offset(place).load(I32, 4) + left.offset(other).load(I32, 4)

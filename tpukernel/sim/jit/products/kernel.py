@@ -36,8 +36,8 @@ class Head(IntEnum):
     """Steps with even k (of kinds with two buffers), else all steps."""
     STEPS = 5
     LEFT = 6
-    ROW_BYTES = 7
-    """Bytes of a row of the packed left factor (16-bit floats: of a block of rows, divided by the rows)."""
+    LEFT_ROWS = 7
+    """Table of the offsets of the rows of the packed left factor, filled up to whole blocks (16-bit floats: of the blocks)."""
     RIGHT = 8
     RIGHT_STEPS = 9
     RIGHT_COLUMNS = 10
@@ -149,7 +149,8 @@ class _Driver:
     def _multiply(self) -> None:
         function, record = self.function, self.record
         half, steps = word_of(record, Head.HALF), word_of(record, Head.STEPS)
-        left, row_bytes = pointer_of(record, Head.LEFT), word_of(record, Head.ROW_BYTES)
+        left, rows = pointer_of(record, Head.LEFT), table_of(record, Head.LEFT_ROWS)
+        per_block = 1 if self.kind.name == "groups" else self.block_rows
         entries = table_of(record, Head.RIGHT_COLUMNS).offset(self.entry)
         limits = [function.i64(0), half, steps]
         for number, buffer in enumerate(self.buffers):
@@ -162,11 +163,11 @@ class _Driver:
                 function.call("panel", I64, [record, entries, loop.index, count, self.panel])
                 if self.kind.name == "groups":
                     function.call("codes", I64, [self.panel, count])
-                before = self._left_bytes(number, loop.index - begin)
+                place = left.offset(self._left_bytes(number, loop.index - begin))
                 with function.loop(self.first_block, self.last_block) as block:
-                    place = left.offset(block.index * (row_bytes * self.block_rows)).offset(before)
+                    offsets = rows.offset(block.index * (8 * per_block))
                     sums = buffer.offset((block.index - self.first_block) * (self.block_rows * self.row_bytes))
-                    function.call("tile", I64, [count, place, row_bytes, self.panel, sums])
+                    function.call("tile", I64, [count, place, offsets, self.panel, sums])
 
     def _left_bytes(self, number: int, step: Value) -> Value:
         """Bytes in front of the step of that number in one of the sums, in a packed row (of 16-bit floats: in a packed block)."""

@@ -12,19 +12,17 @@ __all__ = ["tile"]
 
 
 def tile(kind: Kind, target: Target) -> Function:
-    """`tile(steps, left, row_bytes, panel, sums)`: add `steps` steps to the sums.
+    """`tile(steps, left, offsets, panel, sums)`: add `steps` steps to the sums.
 
-    `left` has the numbers of a row, and `row_bytes` farther those of the next one; `panel` has those of all columns step by step, `sums`
-    is (rows, columns).
+    The numbers of each row are at `left` plus its number in the table `offsets`; `panel` has those of all columns step by step, `sums` is
+    (rows, columns).
     """
-    function = Function("tile", [I64, PTR, I64, PTR, PTR], I64, target)
-    count, left, row_bytes, panel, sums = function.arguments
+    function = Function("tile", [I64, PTR, PTR, PTR, PTR], I64, target)
+    count, left, offsets, panel, sums = function.arguments
     rows, vectors, lanes, size = kind.rows(target), kind.vectors(target), kind.lanes(target), kind.size
     vector = Type(kind.sums.element, lanes)
     places = [sums.offset(size * lanes * number) for number in range(rows * vectors)]
-    starts = [left]
-    for _ in range(rows - 1):
-        starts.append(starts[-1].offset(row_bytes))
+    starts = [left.offset(offsets.offset(8 * row).load(I64, 8)) for row in range(rows)]
     carried = [panel, *(place.load(vector, size) for place in places)]
     with function.loop(0, count, carried=carried) as loop:
         panel_at, *totals = loop.values

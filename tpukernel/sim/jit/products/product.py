@@ -85,6 +85,7 @@ class Product:
         addends: (rows, columns), what else the result depends on.
         finish: what is done with the sums.
         group_counts: of groups of 16-bit floats, which have 32 places: how many of them are used. Otherwise empty.
+        left_stays: nothing is written over the left factor while the result is.
     """
 
     kind: Kind
@@ -97,3 +98,12 @@ class Product:
     addends: tuple[Grid, ...]
     finish: Finish
     group_counts: tuple[int, ...] = ()
+    left_stays: bool = False
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the left factor is as if it had been packed: the numbers of each row are f32, one behind the other."""
+        left = self.left
+        if not self.left_stays or left.space == ARGUMENTS or not self.kind.sums.is_float or left.dtype.bits != 32:
+            return False
+        return left.first.size == self.rows and left.second.size == self.depth and bool(np.all(np.diff(left.second) == 4))
