@@ -22,9 +22,9 @@ from tests.support.differential import CASES
 from tests.support.golden import GoldenCase, golden_cases
 from tests.support.kernels import random_kernel
 from tests.support.native_program import digest_of, filled
-from tpukernel import BM1684X, Dtype, f16, f32, i8, i32
+from tpukernel import BM1684X, Dtype, f16, f32, i8, i32, u8, u32
 from tpukernel.chips.tensors import Constant, Layout, LocalTensor, SystemTensor
-from tpukernel.isa import Arith, ArithOp, Conv, IndexGen, IndexGenOp, Program, Rounding
+from tpukernel.isa import Arith, ArithOp, Conv, DmaNonzero, IndexGen, IndexGenOp, Instruction, Program, Rounding
 from tpukernel.sim import Machine
 from tpukernel.sim.errors import ExecutionError
 from tpukernel.sim.jit import plan_of, run
@@ -167,6 +167,47 @@ def test_an_interrupt_ends_a_long_run(threads: int, interruptible: None) -> None
         assert np.array_equal(machine.dump(source), 2 * given)
 
 
+CONV = Conv(
+    dst=LocalTensor(0x20000, (1, 64, 64, 64), f32),
+    input=LocalTensor(0, (1, 64, 120, 120), f32),
+    weight=Constant.of(1.0, f32),
+    kernel=(57, 57),
+)
+"""Fifty billion products, whose work can be divided."""
+NONZERO = DmaNonzero(
+    dst=SystemTensor(BM1684X.regions["ddr"].base + (3 << 30), (1, 1, 65535, 32767), u32),
+    src=SystemTensor(BM1684X.regions["ddr"].base, (1, 1, 65535, 32767), u8),
+)
+"""A search through two gigabytes from the first to the last one."""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("command", [CONV, NONZERO], ids=lambda command: command.title)
+def test_an_interrupt_ends_a_single_long_command(command: Instruction, threads: int, interruptible: None) -> None:
+    machine = Machine(BM1684X, threads, ddr_bytes=12 << 30)
+    program = Program(BM1684X)
+    program.append(command)
+    assert plan_of(program, machine.memory).native == [True]
+    asked, ended = 0.0, False
+
+    def interrupt() -> None:
+        nonlocal asked
+        asked = time.monotonic()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    Timer(0.3, interrupt).start()
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012  also where the command ends before the interrupt, which must not end the tests
+        machine.run(program, "jit", check=False)
+        ended = True
+        time.sleep(1)
+    assert not ended and time.monotonic() - asked < 1
+    given = np.random.default_rng(3).standard_normal((1, 64, 1, 500)).astype(np.float32)
+    source = SystemTensor(BM1684X.regions["ddr"].base, (1, 64, 1, 500), f32)
+    machine.load(source, given)
+    machine.run(doubling(), "jit", check=False)
+    assert np.array_equal(machine.dump(source), 2 * given)
+
+
 def test_helpers_end_their_work_before_an_error_comes_out() -> None:
     """Work of a helper that is not waited for would write into memory that the caller uses again."""
     events: list[str] = []
@@ -183,6 +224,9 @@ def test_helpers_end_their_work_before_an_error_comes_out() -> None:
         assert events == ["told to stop", "helper ended"]
         events.clear()
     team(2).run(lambda number: events.append(f"{number}"), stop=lambda: events.append("told to stop"))
+    assert sorted(events) == ["0", "1"]
+    events.clear()
+    team(3).run(lambda number: events.append(f"{number}"), stop=lambda: events.append("told to stop"), wait=True)
     assert sorted(events) == ["0", "1"]
 
 

@@ -21,6 +21,9 @@ __all__ = ["Tables", "Words", "assemble", "unmet"]
 SMALL_NANOSECONDS = 2000.0
 """A call that takes less is not worth splitting."""
 
+SLICE_NANOSECONDS = 1e7
+"""Estimated time after which a call looks whether it has to stop."""
+
 Words = NDArray[np.int64]
 
 
@@ -72,7 +75,7 @@ def assemble(lowered: Sequence[Lowered], address_of: Callable[[Kernel], int]) ->
     row = word = 0
     for block in blocks.values():
         size = _add(block, word, records, pointers)
-        rows.append(np.array([(address_of(call.kernel), 0, call.units, _flags(call), 0, 0) for call in block.calls], np.int64))
+        rows.append(np.array([(address_of(call.kernel), 0, call.units, _flags(call), _slice(call), 0) for call in block.calls], np.int64))
         row_starts.append(np.cumsum([0, *(len(call.record) for call in block.calls[:-1])]))
         for number, each in enumerate(block.variants):
             first_rows[id(each)] = row, word + number * size
@@ -124,6 +127,13 @@ def _add(block: _Block, start: int, records: list[Words], pointers: dict[str, li
 def _flags(call: Call) -> int:
     small = call.units == 1 or call.cost < SMALL_NANOSECONDS
     return (WITH_DENORMALS if call.kernel.ieee else 0) | (SMALL if small else 0)
+
+
+def _slice(call: Call) -> int:
+    """Units after which the executor looks whether it has to stop; 0 for none. A kernel that may refuse has to see all of them first."""
+    if call.guarded or call.cost < 2 * SLICE_NANOSECONDS:
+        return 0
+    return max(1, int(call.units * SLICE_NANOSECONDS / call.cost))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -62,7 +62,7 @@ def _compacting(moved: int | None, mask_bits: int, count_bytes: int, position_by
         result = sources.pop() if count_bytes else None
         mask = sources.pop()
         total = _chosen(line, mask, mask_bits, length)
-        with function.loop(0, length, carried=[function.i64(0)]) as loop:
+        with line.long_loop(length, 1, [function.i64(0)]) as loop:
             (place,) = loop.values
             to = place.compare("ult", total).choose(dst.offset(place * size), line.buffer)
             position = (loop.index + base).trunc(element) if moved is None else None
@@ -86,7 +86,7 @@ def _chosen(line: Line, mask: Value, bits: int, length: Value) -> Value:
     lanes = min(64, max(8, 8 * function.target.vector_bytes // bits))
     vector, word = integer(bits, lanes), integer(lanes)
     whole = length & -lanes
-    with function.loop(0, whole, lanes, [function.i64(0)], maybe_none=True) as loop:
+    with line.long_loop(whole, lanes, [function.i64(0)]) as loop:
         found = mask.offset(loop.index * (bits // 8)).load(vector).compare("ne", 0)
         flags = function.emit(word, f"bitcast {found} to {word}")
         loop.next = [loop.values[0] + flags.intrinsic("ctpop").zext(I64)]

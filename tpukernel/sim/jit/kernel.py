@@ -13,7 +13,7 @@ from typing import Protocol
 
 from tpukernel.sim.jit.llvm import Target
 
-__all__ = ["ARGUMENTS", "REGISTERS", "SCRATCH", "Call", "Kernel"]
+__all__ = ["ARGUMENTS", "REGISTERS", "SCRATCH", "STOP", "Call", "Kernel"]
 
 ARGUMENTS = "record"
 """The space of pointers into a call's own record: constants are operands that lie there."""
@@ -23,6 +23,12 @@ REGISTERS = "registers"
 
 SCRATCH = "scratch"
 """The space of work memory that is free again behind the command."""
+
+
+STOP = "stop"
+"""The space of the word that is not 0 when the run is to end. A kernel with units that take long looks at it now and then, and returns a
+number other than 0 then, whatever it has written.
+"""
 
 
 class Kernel(Protocol):

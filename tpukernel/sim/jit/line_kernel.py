@@ -6,12 +6,13 @@ sizes, strides and pointers at run time; the operation gets the pointers to the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tpukernel.sim.jit.access import Place
-from tpukernel.sim.jit.ir import I64, PTR, Function, Value
-from tpukernel.sim.jit.kernel import ARGUMENTS, Call
+from tpukernel.sim.jit.ir import I64, PTR, Function, Loop, Value
+from tpukernel.sim.jit.kernel import ARGUMENTS, STOP, Call
 from tpukernel.sim.jit.llvm import ENTRY, Target
 from tpukernel.sim.jit.nest import DIMS, Nest, nests
 
@@ -19,6 +20,9 @@ __all__ = ["PATTERN_BYTES", "Line", "LineOperation", "line_calls"]
 
 PATTERN_BYTES = 64
 """A constant operand is a stretch of that many bytes, in which the constant is repeated."""
+
+_BLOCK = 1 << 16
+"""Elements in a long loop after which it looks whether it has to stop; a multiple of every step."""
 
 _HEAD = DIMS + 1
 """Words of a record before the operands: the sizes and `Nest.last`."""
@@ -35,12 +39,30 @@ class Line:
         pointers: starts of the operands' lines.
         words: run-time numbers, the same for all lines.
         buffer: bytes of the thread's own that mean nothing between two lines (`LineOperation.buffer`).
+        stop: where the word of `STOP` is.
     """
 
     function: Function
     pointers: Sequence[Value]
     words: Sequence[Value]
     buffer: Value
+    stop: Value
+
+    @contextmanager
+    def long_loop(self, length: Value, step: int, carried: Sequence[Value]) -> Generator[Loop]:
+        """As `Function.loop` from 0 on, for loops that may take seconds and may have no turn: it is left when the run is to stop."""
+        function = self.function
+        with function.loop(0, length, _BLOCK, carried, maybe_none=True) as blocks:
+            leave, go_on = function.label("leave"), function.label("stay")
+            asked = function.emit(I64, f"load atomic i64, {self.stop} acquire, align 8")
+            function.branch_if(asked.compare("ne", 0), leave, go_on, rare=True)
+            function.block(leave)
+            function.ret(1)
+            function.block(go_on)
+            with function.loop(blocks.index, (blocks.index + _BLOCK).smin(length), step, blocks.values) as loop:
+                yield loop
+            blocks.next = loop.values
+        loop.values = blocks.values
 
     def refuse_if(self, condition: Value) -> None:
         """Return from the kernel without having done its work."""
@@ -81,11 +103,12 @@ class LineOperation:
         strides = [[record.offset(start + 8 * (1 + d)).load(I64, 8) for d in range(DIMS)] for start in starts]
         behind = 8 * (_HEAD + self.operands * _WORDS)
         words = [record.offset(behind + 8 * k).load(I64, 8) for k in range(self.words)]
+        stop = record.offset(behind + 8 * self.words).load(PTR, 8)
         buffer = function.alloca(self.buffer)
 
         def loops(dim: int, at: Sequence[Value], innermost: Value) -> None:
             if dim == DIMS:
-                self.body(Line(function, at, words, buffer))
+                self.body(Line(function, at, words, buffer, stop))
                 return
             with function.loop(0, innermost if dim == DIMS - 1 else sizes[dim], carried=at) as loop:
                 loops(dim + 1, loop.values, innermost)
@@ -118,7 +141,7 @@ def line_calls(operation: LineOperation, places: Sequence[Place], words: Sequenc
 
 def _call(operation: LineOperation, places: Sequence[Place], words: Sequence[int], nanoseconds: float, nest: Nest) -> Call:
     record, pointers = [*nest.sizes, nest.last], list[tuple[int, str]]()
-    constants = _HEAD + len(places) * _WORDS + len(words)
+    constants = _HEAD + len(places) * _WORDS + len(words) + 1
     for place, offset, strides in zip(places, nest.offsets, nest.strides, strict=True):
         pointers.append((len(record), place.space))
         if place.space == ARGUMENTS:
@@ -128,6 +151,8 @@ def _call(operation: LineOperation, places: Sequence[Place], words: Sequence[int
             record.append(place.host.base + offset)
         record += strides
     record += words
+    pointers.append((len(record), STOP))
+    record.append(0)
     for place in places:
         if place.space == ARGUMENTS:
             record += [_repeated(place.bits, place.host.itemsize)] * (PATTERN_BYTES // 8)

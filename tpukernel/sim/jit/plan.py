@@ -26,9 +26,9 @@ from tpukernel.sim.choice import Numerics
 from tpukernel.sim.jit.alike import Lower, Lowered, lower_all
 from tpukernel.sim.jit.assembly import Tables, Words, assemble
 from tpukernel.sim.jit.fusion import Fusing
-from tpukernel.sim.jit.kernel import ARGUMENTS, REGISTERS, SCRATCH, Call, Kernel
+from tpukernel.sim.jit.kernel import ARGUMENTS, REGISTERS, SCRATCH, STOP, Call, Kernel
 from tpukernel.sim.jit.llvm import is_cached, load_kernel
-from tpukernel.sim.jit.stream import CONTROL_WORDS
+from tpukernel.sim.jit.stream import CONTROL_WORDS, STOPPED
 from tpukernel.sim.memory import Memory
 
 __all__ = ["Bound", "Plan", "address_of", "bound", "lower", "plan_of"]
@@ -113,13 +113,14 @@ def bound(tables: Tables, memory: Memory) -> Bound:
 def _bind(tables: Tables, memory: Memory) -> Bound:
     records, table = tables.records.copy(), tables.rows.copy()
     scratch = np.empty(tables.scratch + 64, np.uint8)
+    control = np.zeros(CONTROL_WORDS, np.int64)
     bases = {name: space.ctypes.data for name, space in memory.spaces.items()}
     bases |= {SCRATCH: (scratch.ctypes.data + 63) // 64 * 64, ARGUMENTS: records.ctypes.data, REGISTERS: memory.registers.ctypes.data}
+    bases[STOP] = control.ctypes.data + 8 * STOPPED
     for space, words in tables.pointers.items():
         records[words] += bases[space]
     table[:, 1] = records.ctypes.data + 8 * tables.record_starts
-    words = np.zeros(CONTROL_WORDS, np.int64)
-    return Bound(table.ctypes.data, words.ctypes.data, words, (table, records, scratch))
+    return Bound(table.ctypes.data, control.ctypes.data, control, (table, records, scratch))
 
 
 # ---------------------------------------------------------------------------- making plans

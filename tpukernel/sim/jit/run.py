@@ -19,6 +19,9 @@ __all__ = ["NativeExecution"]
 CHUNK_NANOSECONDS = 5e7
 """Estimated time of one native call, after which Python gets to see an interrupt."""
 
+LONG_NANOSECONDS = 2 * CHUNK_NANOSECONDS
+"""Estimated time of a single command that is left to helpers, while the calling thread waits for an interrupt."""
+
 PARALLEL_NANOSECONDS = 3e5
 """Work that is worth waking other threads, which takes some 50 microseconds."""
 
@@ -89,16 +92,24 @@ class NativeExecution:
 
     def _rows(self, bound: Bound, first: int, last: int, cost: float) -> int:
         """Run these rows; the first one that was not done."""
-        table, control, threads = bound.table, bound.control, self._threads
+        table, control, words, threads = bound.table, bound.control, bound.words, self._threads
         execute = executor()
-        if threads < 2 or cost < PARALLEL_NANOSECONDS:
+        words[STOPPED] = 0
+        alone = threads < 2 or cost < PARALLEL_NANOSECONDS
+        if alone and cost < LONG_NANOSECONDS:
             return execute(table, first, last, control, 0, 1)
+        threads = 1 if alone else threads
         found = [last] * threads
 
         def work(number: int) -> None:
             found[number] = execute(table, first, last, control, number, threads)
 
-        words = bound.words
+        def stop() -> None:
+            words[STOPPED] = 1
+
         words[:] = 0
-        team(threads).run(work, stop=lambda: words.__setitem__(STOPPED, 1))
+        if cost < LONG_NANOSECONDS:
+            team(threads).run(work, stop)
+        else:
+            team(threads + 1).run(work, stop, wait=True)
         return found[0]

@@ -1,8 +1,10 @@
 """The executor: one native call that works off a table of kernel calls.
 
-A row of the table is {function, record, units, flags, 0, 0}, six 64-bit words. The executor sets the floating-point mode that a kernel is
-made for, and the caller's mode again before it returns. Several threads may run the same table: each does its part of the units of a row,
-and they meet at a barrier behind it. Small rows are done by the first thread alone, and where one follows the other nobody has to meet.
+A row of the table is {function, record, units, flags, slice, 0}, six 64-bit words. The executor sets the floating-point mode that a kernel
+is made for, and the caller's mode again before it returns. Several threads may run the same table: each does its part of the units of a
+row, and they meet at a barrier behind it. Small rows are done by the first thread alone; where one follows the other nobody has to meet.
+
+A row that takes long is done in slices of some units (0: all at once), and between two of them the executor looks whether it has to stop.
 """
 
 from __future__ import annotations
@@ -115,10 +117,12 @@ row:
   %record.at = getelementptr i8, ptr %at, i64 8
   %units.at = getelementptr i8, ptr %at, i64 16
   %flags.at = getelementptr i8, ptr %at, i64 24
+  %slice.at = getelementptr i8, ptr %at, i64 32
   %function = load ptr, ptr %at
   %record = load ptr, ptr %record.at
   %units = load i64, ptr %units.at
   %flags = load i64, ptr %flags.at
+  %slice = load i64, ptr %slice.at
   %wanted = and i64 %flags, {denormals}
   %small = and i64 %flags, {small}
   %is.small = icmp ne i64 %small, 0
@@ -147,12 +151,26 @@ split:
 whole:
   %begin = phi i64 [ 0, %ready ], [ 0, %single ], [ %begin.part, %split ]
   %end = phi i64 [ %units, %ready ], [ %own, %single ], [ %end.part, %split ]
+  %unsliced = icmp eq i64 %slice, 0
+  %slice.most = select i1 %unsliced, i64 -1, i64 %slice
   %some = icmp slt i64 %begin, %end
   br i1 %some, label %work, label %meet
 work:
-  %status = call i64 %function(ptr %record, i64 %begin, i64 %end)
+  %done = phi i64 [ %begin, %whole ], [ %reached, %looked ]
+  %left = sub i64 %end, %done
+  %long = icmp ult i64 %slice.most, %left
+  %count = select i1 %long, i64 %slice, i64 %left
+  %reached = add i64 %done, %count
+  %status = call i64 %function(ptr %record, i64 %done, i64 %reached)
   %failed = icmp ne i64 %status, 0
-  br i1 %failed, label %fail, label %meet
+  br i1 %failed, label %fail, label %worked
+worked:
+  %all.done = icmp eq i64 %reached, %end
+  br i1 %all.done, label %meet, label %looked
+looked:
+  %asked = load atomic i64, ptr %stopped acquire, align 8
+  %go.on = icmp eq i64 %asked, 0
+  br i1 %go.on, label %work, label %out
 fail:
   store atomic i64 1, ptr %stopped release, align 8
   br label %meet
@@ -188,7 +206,7 @@ join:
   %going = icmp eq i64 %stop, 0
   br i1 %going, label %head, label %out
 out:
-  %result = phi i64 [ %index, %head ], [ %index, %join ]
+  %result = phi i64 [ %index, %head ], [ %index, %join ], [ %index, %looked ]
   {restore}
   ret i64 %result
 }}

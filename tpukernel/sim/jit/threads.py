@@ -58,26 +58,28 @@ class Team:
         while True:
             tasks.get()(number)
 
-    def run(self, work: Work, stop: Callable[[], object]) -> None:
+    def run(self, work: Work, stop: Callable[[], object], *, wait: bool = False) -> None:
         """Let every thread of the team do the work, and wait for all of them.
 
         Args:
             work: what they do.
             stop: called when an exception (Ctrl-C) comes to the calling thread: makes the others end their work without it.
+            wait: the calling thread does nothing but wait, so that Ctrl-C comes to it at once; the helpers are numbers 0, 1, ... then.
         """
         with self._lock:
             done: SimpleQueue[int] = SimpleQueue()
 
             def share(number: int) -> None:
                 try:
-                    work(number)
+                    work(number - 1 if wait else number)
                 finally:
                     done.put(number)
 
             try:
                 for tasks in self._tasks:
                     tasks.put(share)
-                work(0)
+                if not wait:
+                    work(0)
                 for _ in self._tasks:
                     done.get()
             except BaseException:
