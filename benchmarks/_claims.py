@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import exp, log
 from statistics import fmean
 
-from benchmarks._costs import CACHED, COLD, DISPATCH, STREAM, TILE
+from benchmarks._costs import CACHED, COLD, DISPATCH, STREAM, TILE, VARIED
 from benchmarks._elementwise import CONTIGUOUS, NUMPY
 from benchmarks._models import PREFIX
 from benchmarks._onnx import NAME as ONNX
@@ -166,6 +166,7 @@ CLAIMS = (
     ),
     Claim("loading a conv module from the cache", 1, "ms", _alone(_milliseconds("conv module f32", CACHED)), at_most=True),
     Claim("decode and plan 10,000 commands", 250, "ms", _alone(_milliseconds(STREAM, "decode and plan")), at_most=True),
+    Claim("decode and plan 10,000 commands of 150 kinds", 250, "ms", _alone(_milliseconds(VARIED, "decode and plan")), at_most=True),
     Claim("two threads vs one: conv 3x3 f32", 1.75, "x", _ratio(f"{_CONV} f32", ONE_THREAD)),
     Claim("two threads vs one: conv 3x3 f16", 1.75, "x", _ratio(f"{_CONV} f16", ONE_THREAD)),
     Claim("two threads vs one: large elementwise", 1.4, "x", _ratio(_LARGE, ONE_THREAD)),

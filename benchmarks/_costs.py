@@ -18,19 +18,21 @@ from benchmarks._timing import Effort, Timing, timed_in_turn
 from benchmarks.codec import ENGINES, build
 from tpukernel import f32
 from tpukernel.cache import CACHE_FOLDER, Cache
-from tpukernel.isa import Arith, ArithOp, Program
+from tpukernel.chips.tensors import LocalTensor, SystemTensor
+from tpukernel.isa import Arith, ArithOp, DmaTensor, Program
 from tpukernel.sim import Machine
 from tpukernel.sim.jit import NativeExecution, plan_of
 from tpukernel.sim.jit.kernel import Kernel
-from tpukernel.sim.jit.llvm import host_target, load
+from tpukernel.sim.jit.llvm import host_target, load_kernel
 from tpukernel.sim.jit.plan import lower
 from tpukernel.sim.memory import Memory
 
-__all__ = ["CACHED", "COLD", "DISPATCH", "NEW_PROCESS", "STREAM", "TILE", "cost_rows"]
+__all__ = ["CACHED", "COLD", "DISPATCH", "NEW_PROCESS", "STREAM", "TILE", "VARIED", "cost_rows"]
 
 COLD, CACHED = "cold cache", "from the cache"
 """Names of contenders."""
-DISPATCH, STREAM, NEW_PROCESS = "dispatch in a stream", "10,000 commands", "new process, first convolution"
+DISPATCH, NEW_PROCESS = "dispatch in a stream", "new process, first convolution"
+STREAM, VARIED = "10,000 commands", "10,000 commands of 150 kinds"
 ALL_MODULES = "all modules of conv f32"
 COMPILED = {
     "elementwise template f32": "AR ADD f32 3136/lane",
@@ -58,12 +60,14 @@ def cost_rows(effort: Effort) -> Iterator[tuple[str, Callable[[], Row]]]:
     for name, make in list(tile_cases(small=effort.small))[: 1 if effort.small else None]:
         yield f"{TILE}{name}", lambda name=name, make=make: _tile(f"{TILE}{name}", make(), effort)
     yield DISPATCH, lambda: _dispatch(effort)
-    yield STREAM, lambda: _stream(effort)
+    commands = 500 if effort.small else 10_000
+    for name, make in {STREAM: build, VARIED: _varied}.items():
+        yield name, lambda name=name, make=make: _stream(name, make(commands), effort)
     yield NEW_PROCESS, lambda: _new_process(effort)
 
 
 def _compiling(name: str, case: Case, effort: Effort, *, largest: bool = True) -> Row:
-    """Kernels of an instruction: emitted, compiled, put into an empty cache and linked; and again when they are in the cache."""
+    """Kernels of an instruction: emitted, compiled, put into an empty cache and linked; and found in the cache and linked."""
     found = lower(case.instruction, Memory(CHIP, DDR_BYTES)) or []
     kernels = sorted({call.kernel.key: call.kernel for call in found}.values(), key=lambda kernel: len(kernel.emit(host_target())))
     if largest:
@@ -83,7 +87,7 @@ def _compiling(name: str, case: Case, effort: Effort, *, largest: bool = True) -
 
 def _load_all(kernels: list[Kernel], cache: Cache) -> None:
     for kernel in kernels:
-        load(kernel.emit(host_target()), cached=cache)
+        load_kernel(kernel, cache)
 
 
 def _tile(name: str, case: Case, effort: Effort) -> Row:
@@ -119,10 +123,23 @@ def _dispatch(effort: Effort) -> Row:
     return Row(DISPATCH, timings, commands, "command")
 
 
-def _stream(effort: Effort) -> Row:
-    """From the bytes of a tiled kernel to a plan."""
-    commands = 500 if effort.small else 10_000
-    streams, memory = build(commands).streams(), Memory(CHIP, 4 << 30)
+def _varied(commands: int) -> Program:
+    """A program in which neighbouring commands differ in everything, and each is like a later one."""
+    program, ddr = Program(CHIP), CHIP.regions["ddr"].base
+    operations = (ArithOp.ADD, ArithOp.SUB, ArithOp.MUL)
+    for step in range(commands):
+        shape = (1, 64, 1 + step % 50, 56)
+        a, b, y = (LocalTensor(0x8000 * place + CHIP.eu_bytes * (step % 97), shape, f32) for place in range(3))
+        if step % 4:
+            program.append(Arith(op=operations[step % 3], dst=y, src0=a, src1=b))
+        else:
+            program.append(DmaTensor(dst=a, src=SystemTensor(ddr + 4096 * step, shape, f32)))
+    return program.end()
+
+
+def _stream(name: str, program: Program, effort: Effort) -> Row:
+    """From the bytes of a program to a plan."""
+    streams, memory = program.streams(), Memory(CHIP, 4 << 30)
     encoded = [streams[engine] for engine in ENGINES]
 
     def decoded() -> Program:
@@ -130,7 +147,7 @@ def _stream(effort: Effort) -> Row:
 
     given = decoded()
     timings = timed_in_turn({"decode and plan": lambda: _planned(decoded(), memory), "decode": lambda: _ignored(decoded())}, effort)
-    return Row(STREAM, timings, len(given), "command")
+    return Row(name, timings, len(given), "command")
 
 
 def _planned(program: Program, memory: Memory) -> None:
