@@ -24,6 +24,7 @@ CONVOLUTIONS = {
     "conv 3x3 64x56x56": ((64, 56, 56), 64, 3, 1),
     "conv 1x1 64x56x56": ((64, 56, 56), 64, 1, 1),
     "conv 3x3 128x14x14": ((128, 14, 14), 128, 3, 1),
+    "conv 3x3 512x7x7": ((512, 7, 7), 512, 3, 1),
     "conv 7x7/2 3x112x112": ((3, 112, 112), 64, 7, 2),
 }
 """(channels, height, width) of the input, channels of the result, size of the kernel, stride; padded so that the size stays."""
