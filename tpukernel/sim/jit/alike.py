@@ -58,7 +58,7 @@ def lower_all(order: Sequence[Instruction], memory: Memory, lower: Lower) -> lis
         lower: lowers one command.
     """
     likeness = _Likeness(memory)
-    found: dict[int, Lowered] = {}
+    found: list[Lowered] = [_UNKNOWN] * len(order)
     classes: dict[Hashable, dict[_Starts, list[int]]] = {}
     for position, instruction in enumerate(order):
         described = likeness.of(instruction)
@@ -69,9 +69,12 @@ def lower_all(order: Sequence[Instruction], memory: Memory, lower: Lower) -> lis
             classes.setdefault(kind, {}).setdefault(starts, []).append(position)
     for members in classes.values():
         for lowered, starts in _lower_class(members, lambda positions: lower(order[positions[0]], memory)):
-            found.update(dict.fromkeys(members[starts], lowered))
-    return [found[position] for position in range(len(order))]
+            for position in members[starts]:
+                found[position] = lowered
+    return found
 
+
+_UNKNOWN = Lowered(None)
 
 _Starts = tuple[tuple[str, int], ...]
 """By memory in which a command has operands: the first of their addresses (in local memory: in its lane)."""
@@ -89,7 +92,7 @@ def _lower_class(members: dict[_Starts, list[int]], lower: Callable[[list[int]],
 
 
 def _distance(origin: _Starts, starts: _Starts) -> Shifts:
-    return tuple((space, here - there) for (space, there), (_, here) in zip(origin, starts, strict=True) if here != there)
+    return tuple([(space, here - there) for (space, there), (_, here) in zip(origin, starts, strict=True)])
 
 
 # ---------------------------------------------------------------------------- what a command is like

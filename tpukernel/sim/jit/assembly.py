@@ -86,14 +86,14 @@ def assemble(lowered: Sequence[Lowered], address_of: Callable[[Kernel], int]) ->
     chosen = np.repeat(placed[:, 0] - starts[:-1], counts) + np.arange(int(counts.sum()), dtype=np.int64)
     every_row = np.concatenate([np.zeros((0, ROW), np.int64), *rows])[chosen]
     every_row[:, 3] |= unmet([call for each in lowered for call in each.calls or ()])
-    costs = {key: sum(call.cost for call in each.calls or ()) for key, each in variants.items()}
+    costs = {key: sum(call.cost for call in block.calls) for key, block in blocks.items()}
     return Tables(
         rows=every_row,
         record_starts=np.concatenate([np.zeros(0, np.int64), *row_starts])[chosen] + np.repeat(placed[:, 1], counts),
         records=np.concatenate([np.zeros(0, np.int64), *records]),
         pointers={space: np.concatenate(words) for space, words in pointers.items()},
         starts=starts.tolist(),
-        spent=np.cumsum([0.0, *(costs[id(each)] for each in lowered)]).tolist(),
+        spent=np.cumsum([0.0, *(costs.get(id(each.calls), 0.0) for each in lowered)]).tolist(),
         scratch=max((call.scratch for block in blocks.values() for call in block.calls), default=0),
     )
 
