@@ -96,11 +96,8 @@ def narrow(x: Value, dtype: Dtype) -> Value:
     """Float values rounded to nearest even, as bits. Denormal f32 values are zeros. A NaN becomes 0x7fff, in f32 it stays."""
     if dtype == f32:
         return x.bitcast(I32)
-    nan = is_nan(x)
-    if dtype == f16:
-        safe = nan.choose(x.like_bits(_NAN16_WIDE), x)
-        return to_f16(safe)
-    return nan.choose(x.like_bits(NAN16 << 16).bitcast(I32), round_bf16(x.bitcast(I32), Rounding.HALF_EVEN)).lshr(16).trunc(I16)
+    found = to_f16(x) if dtype == f16 else round_bf16(x.bitcast(I32), Rounding.HALF_EVEN).lshr(16).trunc(I16)
+    return found.function.rarely(has_nan(x), found, lambda: is_nan(x).choose(found.like(NAN16), found))
 
 
 def to_f16(x: Value) -> Value:
