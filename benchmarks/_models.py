@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
@@ -30,6 +31,11 @@ __all__ = ["PREFIX", "absent", "model_row", "models"]
 
 PREFIX = "bmodel "
 """Rows of models are named so, and by the file."""
+
+COPYING = "numpy, same copies"
+"""Name of a contender: see `_copies`."""
+
+WARM_UP_SECONDS = 0.5
 
 
 def models() -> list[Path]:
@@ -99,6 +105,9 @@ def model_row(path: Path, effort: Effort, threads: int, cmodel: CModel | None, *
     net = load(path).model.net[0].name
     many, one = (Runtime(path, engine="jit", ddr_bytes=DDR_BYTES, threads=count, numerics=effort.numerics) for count in (threads, 1))
     contenders: dict[str, Contender] = {OURS: lambda: _call(many, net, inputs), ONE_THREAD: lambda: _call(one, net, inputs)}
+    for contender in contenders.values():
+        _warm_up(contender, 0.0 if effort.small else WARM_UP_SECONDS)
+    contenders |= {COPYING: moves} if (moves := _copies(path.stem, inputs)) else {}
     if interpret:
         slow = Runtime(path, engine="interpreter", ddr_bytes=DDR_BYTES)
         contenders[INTERPRETER] = lambda: _call(slow, net, inputs)
@@ -111,6 +120,35 @@ def model_row(path: Path, effort: Effort, threads: int, cmodel: CModel | None, *
         if effort.numerics == "exact":
             notes += _compared(many[net].run(inputs), cmodel, bare)
     return Row(f"{PREFIX}{path.stem}", timed_in_turn(contenders, effort), notes=notes)
+
+
+def _warm_up(contender: Contender, seconds: float) -> None:
+    """Run for that long, after which what repeats is fused."""
+    start = perf_counter()
+    while perf_counter() - start < seconds:
+        contender()
+
+
+def _copies(stem: str, inputs: dict[str, Array]) -> Contender | None:
+    """What an addition or a product of two tensors cannot do without, by numpy: copies of the inputs to DDR, from there to local memory, the
+    operation, and copies of its result to DDR and to the caller.
+    """
+    function = {"add112_f32": np.add, "mul112_f32": np.multiply}.get(stem)
+    if function is None:
+        return None
+    given = list(inputs.values())
+    ddr, local = ([np.empty_like(array) for array in given] for _ in range(2))
+    found, stored = np.empty_like(given[0]), np.empty_like(given[0])
+
+    def run() -> None:
+        for source, there, here in zip(given, ddr, local, strict=True):
+            np.copyto(there, source)
+            np.copyto(here, there)
+        function(*local, out=found)
+        np.copyto(stored, found)
+        stored.copy()
+
+    return run
 
 
 def _call(runtime: Runtime, net: str, inputs: dict[str, Array]) -> None:
