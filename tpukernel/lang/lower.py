@@ -79,6 +79,8 @@ def lower(command: Command, tensors: Mapping[str, Placed], chip: Chip) -> Sequen
     try:
         if _is_weight_load(tensors):
             found = list(_weight_load(tensors, chip, command))
+        elif _is_channel_load(tensors, chip):
+            found = list(_channel_load(tensors, chip))
         else:
             found = list(row_of(command.op.row).instructions(**_arguments(command, tensors, chip)))
             _verify(command, tensors, found, chip)
@@ -358,3 +360,26 @@ def _weight_load(tensors: Mapping[str, Placed], chip: Chip, command: Command) ->
             (0, steps[0], 1, steps[1]),
             dst.dtype,
         )
+
+
+# ---------------------------------------------------------------------------- one number per channel
+
+
+def _is_channel_load(tensors: Mapping[str, Placed], chip: Chip) -> bool:
+    """Whether numbers that follow each other in system memory go to one channel each."""
+    dst, src = tensors.get("dst"), tensors.get("src")
+    if not isinstance(dst, LocalTensor) or dst.layout is not Layout.COMPACT or not isinstance(src, SystemTensor):
+        return False
+    return dst.shape == src.shape == (1, dst.shape[1], 1, 1) and strides_of(chip, src)[1] == 1 and dst.address < chip.lane_bytes
+
+
+def _channel_load(tensors: Mapping[str, Placed], chip: Chip) -> Iterator[Instruction]:
+    """A matrix of one row and one column per lane for each round of the lanes: a quarter of the cycles of a tensor, whose runs are single
+    elements, too, but which does not reach all channels of the DDR either (cycle model).
+    """
+    dst, src = tensors["dst"], tensors["src"]
+    size, channels = dst.dtype.itemsize, dst.shape[1]
+    for first in range(0, channels, chip.lanes):
+        count = min(chip.lanes, channels - first)
+        place, origin = dst.address + first // chip.lanes * size, src.address + first * size
+        yield from row_of("tpu_gdma_matrix_S2L").instructions(place, origin, 1, count, 1, count, dst.dtype)
