@@ -98,7 +98,7 @@ KER120: the buffers need 307,200 bytes of a lane, which has 262,144:
   at mistakes.py:86:13
      | a = k.local((1, 64, 128, 200), x.dtype)
      |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-  help: it fits with buffers=1 (153,600 bytes), without overlap; or make the tiles 2 times smaller
+  help: it fits with tensors of f16 or bf16 instead of f32, or buffers=1 instead of 2, without overlap
 """,
     "needs_far_too_much": """\
 CHIP107: shape (1, 64, 1, 100000) is not (n, c, h, w) with sizes from 1 to 65535

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
 
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.layout import lane_bytes_needed, matrix_tensor
@@ -95,7 +94,7 @@ def allocate(commands: Sequence[Command], chip: Chip) -> Allocation:
         for banks in (True, False):
             if _placed(slots, chip, sharing=sharing, banks=banks):
                 return Allocation(tuple(sorted(slots, key=lambda slot: (slot.address, slot.key))), len(commands))
-    raise _overflow(slots, chip)
+    raise _overflow(slots, chip, len(commands))
 
 
 def _slots(commands: Sequence[Command], chip: Chip) -> list[Slot]:
@@ -221,7 +220,7 @@ def _banks(address: int, size: int, chip: Chip) -> frozenset[int]:
 # ---------------------------------------------------------------------------- overflow
 
 
-def _overflow(slots: Sequence[Slot], chip: Chip) -> LocalMemoryError:
+def _overflow(slots: Sequence[Slot], chip: Chip, commands: int) -> LocalMemoryError:
     """The error, with every buffer that is alive where the most memory is needed."""
     points = sorted({first for slot in slots for first, _ in slot.spans})
     alive = max(([slot for slot in slots if _alive(slot, point)] for point in points), key=lambda some: sum(slot.bytes for slot in some))
@@ -238,7 +237,8 @@ def _overflow(slots: Sequence[Slot], chip: Chip) -> LocalMemoryError:
         f"the buffers need {total:,} bytes of a lane, which has {chip.lane_bytes:,}{fixed}:\n" + "\n".join(lines),
         position=largest.position,
         where=where,
-        help=_remedy(ordered, total, chip),
+        help="make the tiles smaller" if total > chip.lane_bytes else "leave the addresses and banks to the framework",
+        commands=commands,
     )
 
 
@@ -252,18 +252,3 @@ def _told(group: Sequence[Slot]) -> str:
     place = f"   {buffer.local.position}" if buffer.local.position is not None else ""
     shape = ", ".join(map(str, buffer.shape))
     return f"     | {buffer.local.name:12} {buffer.local.dtype.name}[{shape}]  {group[0].bytes:,} bytes{copies}{place}"
-
-
-def _remedy(groups: Sequence[Sequence[Slot]], total: int, chip: Chip) -> str:
-    single = sum(max(slot.bytes for slot in group) for group in groups)
-    if single <= chip.lane_bytes < total:
-        return (
-            f"it fits with buffers=1 ({single:,} bytes), without overlap; or make the tiles {ceil(total / chip.lane_bytes)} times smaller"
-        )
-    shape = groups[0][0].buffer.shape
-    axis = len(shape) - 1 if shape[-1] > 1 else max(range(len(shape)), key=lambda place: shape[place])
-    factor = ceil(total / chip.lane_bytes)
-    return (
-        f"make the tiles {factor} times smaller: dimension {axis} of {groups[0][0].key[0]} {max(shape[axis] // factor, 1)} "
-        f"instead of {shape[axis]}"
-    )

@@ -13,6 +13,8 @@ from tpukernel.cost import Mode, Timeline, Traffic
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.lang.allocate import Allocation, allocate
+from tpukernel.lang.errors import LocalMemoryError
+from tpukernel.lang.fitting import MOST_COMMANDS, Attempt, changes_that_fit
 from tpukernel.lang.hazards import Hazards, SystemRange
 from tpukernel.lang.ir import KernelIr
 from tpukernel.lang.lower import Lowering
@@ -89,13 +91,25 @@ def elaborate(
     verify(kernel)
     systems = _systems(kernel, shapes, chip, addresses or {})
     commands = unroll(kernel, shapes, chip)
-    allocation = allocate(commands, chip)
+    try:
+        allocation = allocate(commands, chip)
+    except LocalMemoryError as error:
+        count = error.commands
+        error.changes = lambda: _changes(kernel, shapes, chip, count)
+        raise
     builder = _ProgramBuilder(chip, list(systems.values()), group_limit)
     bases = {name: each.address for name, each in systems.items()}
     lowering = Lowering(allocation.addresses, bases, chip)
     for command in commands:
         builder.add(command, lowering.instructions(command))
     return Elaborated(kernel, builder.program.end(), systems, allocation, builder.positions)
+
+
+def _changes(kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip, commands: int) -> Sequence[str]:
+    """Changes of a representation that make it fit; none for one that takes too long."""
+    if commands > MOST_COMMANDS:
+        return []
+    return changes_that_fit(Attempt(kernel, shapes, chip, lambda other, sizes: elaborate(other, sizes, chip), {}, {}))
 
 
 def _systems(

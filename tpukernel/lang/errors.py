@@ -6,6 +6,8 @@ KER170-179 searching.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from tpukernel.errors import TpuError
 from tpukernel.source import Position
 
@@ -84,7 +86,36 @@ class IndexRangeError(KernelError, code="KER115"):
 
 
 class LocalMemoryError(KernelError, code="KER120"):
-    """The buffers that are needed at one time do not fit into the local memory of a lane."""
+    """The buffers that are needed at one time do not fit into the local memory of a lane.
+
+    Which changes would make them fit is found out when the message is first asked for, because it takes several attempts.
+
+    Attributes:
+        commands: how many commands the kernel has.
+        changes: finds changes that make it fit, in words; None when they are known, or cannot be found.
+    """
+
+    def __init__(
+        self, message: str, *, position: Position | None = None, where: str | None = None, help: str | None = None, commands: int = 0
+    ) -> None:
+        super().__init__(message, position=position, where=where, help=help)
+        self.commands = commands
+        self.changes: Callable[[], Sequence[str]] | None = None
+
+    def find_changes(self) -> None:
+        """Put the changes that make the kernel fit into `help`."""
+        find, self.changes = self.changes, None
+        found: Sequence[str] = () if find is None else find()
+        if found:
+            self.help = f"it fits with {', or '.join(found)}"
+
+    def __str__(self) -> str:
+        self.find_changes()
+        return super().__str__()
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        self.find_changes()  # a copy in another process has no kernel
+        return super().__reduce__()
 
 
 class BufferOrderError(KernelError, code="KER130"):

@@ -17,8 +17,9 @@ from tpukernel.lang.bench import Bench, bench
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.definition import Definition, FunctionDefinition
 from tpukernel.lang.elaborate import Elaborated, elaborate
-from tpukernel.lang.errors import CallError
+from tpukernel.lang.errors import CallError, LocalMemoryError
 from tpukernel.lang.execute import Array, Result, execute
+from tpukernel.lang.fitting import MOST_COMMANDS, Attempt, changes_that_fit
 from tpukernel.lang.ir import KernelIr, Param
 from tpukernel.lang.signature import Dtypes, Infer, Shapes, TensorSpec
 from tpukernel.lang.tensors import Tensor, parameter
@@ -147,7 +148,11 @@ class Kernel:
         found = self._cache.get(key)
         if found is None:
             ir = self._trace(self._closed(specs), Tracer(chip_of(chip)), values)
-            found = elaborate(ir, {name: spec.shape for name, spec in specs.items()}, chip_of(chip))
+            try:
+                found = elaborate(ir, _shapes(specs), chip_of(chip))
+            except LocalMemoryError as error:
+                error.changes = self._changes(error, ir, specs, chip_of(chip), values)
+                raise
             while len(self._cache) >= CACHED:
                 del self._cache[next(iter(self._cache))]
             self._cache[key] = found
@@ -247,6 +252,22 @@ class Kernel:
         """Use this kernel as a part of another one: what it does is written down there, on the tensors given."""
         self.definition.write(k, tensors, self.definition.keywords(keywords))
 
+    def _changes(
+        self, error: LocalMemoryError, ir: KernelIr, specs: Mapping[str, TensorSpec], chip: Chip, values: Mapping[str, object]
+    ) -> Callable[[], Sequence[str]] | None:
+        """Finds changes of the kernel that make it fit; None where that takes too long."""
+        if error.commands > MOST_COMMANDS:
+            return None
+
+        def retrace(inputs: Mapping[str, TensorSpec], keywords: Mapping[str, object]) -> tuple[KernelIr, Mapping[str, tuple[int, ...]]]:
+            shapes, dtypes = _shapes(inputs), {name: spec.dtype for name, spec in inputs.items()}
+            found = self.definition.specs(shapes, dtypes, keywords)
+            return self._trace(self._closed(found), Tracer(chip), keywords), _shapes(found)
+
+        inputs = {name: spec for name, spec in specs.items() if name in self.signature.inputs}
+        attempt = Attempt(ir, _shapes(specs), chip, lambda other, shapes: elaborate(other, shapes, chip), inputs, values, retrace)
+        return lambda: changes_that_fit(attempt)
+
     def _closed(self, specs: Mapping[str, TensorSpec]) -> Sequence[Param]:
         """The tensors with numbers for their dimensions."""
         return [Param(name, self.signature.tensors[name], spec.shape, spec.dtype) for name, spec in specs.items()]
@@ -259,6 +280,10 @@ class Kernel:
             self.definition.write(Builder(tracer), [parameter(param) for param in params], values)
         told = tuple((name, literal(value)) for name, value in values.items())
         return KernelIr(self.signature.name, tuple(params), told, tracer.finish())
+
+
+def _shapes(specs: Mapping[str, TensorSpec]) -> dict[str, tuple[int, ...]]:
+    return {name: spec.shape for name, spec in specs.items()}
 
 
 @overload
