@@ -9,16 +9,18 @@ from __future__ import annotations
 import dis
 import linecache
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import length_hint
 from pathlib import Path
 from types import CodeType, FrameType
 
 __all__ = ["Position", "assigned_name", "pinned", "position_of", "user_frame"]
 
 _PROMPTS = (">>> ", "... ")
+_REVERSE = "REVERSE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ _pinned: list[Position] = []
 
 
 @contextmanager
-def pinned(position: Position | None) -> Iterator[None]:
+def pinned(position: Position | None) -> Generator[None]:
     """Inside, `position_of` gives this place: for code that writes something down in the name of the user, on whose line it shall stand."""
     if position is None:
         yield
@@ -121,20 +123,103 @@ def _inside(frame: FrameType, packages: tuple[str, ...]) -> bool:
     return name == __name__ or any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
+def assigned_name(frame: FrameType) -> str | None:
+    """The variable to which the call or loop that a frame is executing assigns its result; None where there is no single one.
+
+    It is found for `a = f()`, `a, b = f(), g()`, `for a in f()`, and `a, b = (f() for _ in ...)`.
+    """
+    code = frame.f_code
+    return _generated_name(frame) if code.co_name == "<genexpr>" else _targets(code).get(frame.f_lasti)
+
+
 @lru_cache(maxsize=512)
-def _stores(code: CodeType) -> Mapping[int, str]:
-    """By the offset of an instruction, or of its inline caches: the variable into which the next one puts its result."""
+def _targets(code: CodeType) -> Mapping[int, str]:
+    """By the offset of an instruction, or of its inline caches: the variable that gets its result."""
+    instructions = _joined(list(dis.get_instructions(code)))
     found: dict[int, str] = {}
-    begin = 0
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in ("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF"):
-            found |= dict.fromkeys(range(begin, instruction.offset), str(instruction.argval))
-        elif instruction.opname.startswith("STORE_FAST_"):  # 3.13 joins two instructions
-            found |= dict.fromkeys(range(begin, instruction.offset), str(instruction.argval[0]))
-        begin = instruction.offset
+    for number, instruction in enumerate(instructions[:-1]):
+        following = instructions[number + 1 :]
+        name = _followed(following) if instruction.opname.startswith("CALL") else next(iter(_stored(following[0])), None)
+        if name is not None:
+            found |= dict.fromkeys(range(instruction.offset, following[0].offset), name)
     return found
 
 
-def assigned_name(frame: FrameType) -> str | None:
-    """The variable to which the call or loop that a frame is executing assigns its result; None where there is no single one."""
-    return _stores(frame.f_code).get(frame.f_lasti)
+def _joined(instructions: Sequence[dis.Instruction]) -> list[dis.Instruction]:
+    """From four values on Python assigns by making a tuple and taking it apart, which reverses them: here that is one instruction."""
+    found: list[dis.Instruction] = []
+    for instruction in instructions:
+        if instruction.opname == "UNPACK_SEQUENCE" and found and found[-1].opname == "BUILD_TUPLE":
+            found[-1] = found[-1]._replace(opname=_REVERSE)
+        else:
+            found.append(instruction)
+    return found
+
+
+def _stored(instruction: dis.Instruction) -> tuple[str, ...]:
+    """The variables into which an instruction stores, the first one what lies on top of the stack. (3.13 joins two instructions.)"""
+    if instruction.opname in ("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF"):
+        return (str(instruction.argval),)
+    if instruction.opname == "STORE_FAST_STORE_FAST":
+        return tuple(map(str, instruction.argval))
+    return (str(instruction.argval[0]),) if instruction.opname == "STORE_FAST_LOAD_FAST" else ()
+
+
+def _followed(instructions: Sequence[dis.Instruction]) -> str | None:
+    """The variable that gets what lies on top of the stack before these instructions, without jumps."""
+    above = 0  # values that lie above it
+    for instruction in instructions:
+        names = _stored(instruction)
+        if above < len(names):
+            return names[above]
+        depth = int(instruction.arg or 0) - 1
+        if instruction.opname == "SWAP":
+            above = depth - above if above in (0, depth) else above
+            continue
+        if instruction.opname == _REVERSE:
+            above = depth - above if above <= depth else above
+            continue
+        change = dis.stack_effect(instruction.opcode, instruction.arg, jump=False)
+        taken = len(names) or _taken(instruction.opname, change)
+        if taken is None or taken > above:
+            return None
+        above += change
+    return None
+
+
+def _taken(name: str, change: int) -> int | None:
+    """How many values an instruction takes from the stack that changes its height so; None for those that are not followed."""
+    if name in ("NOP", "CACHE", "EXTENDED_ARG", "KW_NAMES", "PRECALL"):
+        return -change
+    if name in ("LOAD_ATTR", "LOAD_METHOD"):
+        return 1
+    if name.startswith("LOAD_") or name in ("PUSH_NULL", "COPY"):
+        return 0 if change > 0 else None
+    return 1 - change if name.startswith(("CALL", "BINARY_", "BUILD_", "COMPARE_", "UNARY_")) else None
+
+
+def _generated_name(frame: FrameType) -> str | None:
+    """The variable that gets what a generator expression is making, which is being unpacked: `a, b = (f() for _ in range(2))`."""
+    outer = frame.f_back
+    if outer is None or any(each.opname.startswith("POP_JUMP") for each in dis.get_instructions(frame.f_code)):
+        return None  # with a condition nobody knows how many came before
+    names = _unpacked(outer.f_code).get(outer.f_lasti, ())
+    number = len(names) - 1 - length_hint(frame.f_locals.get(".0"), len(names))
+    return names[number] if 0 <= number < len(names) else None
+
+
+@lru_cache(maxsize=512)
+def _unpacked(code: CodeType) -> Mapping[int, tuple[str, ...]]:
+    """By the offset of an instruction that unpacks a sequence: the variables that get its items."""
+    found: dict[int, tuple[str, ...]] = {}
+    instructions = list(dis.get_instructions(code))
+    for number, instruction in enumerate(instructions):
+        if instruction.opname == "UNPACK_SEQUENCE":
+            names: tuple[str, ...] = ()
+            for each in instructions[number + 1 :]:
+                stored = _stored(each)
+                if not stored or len(names) >= int(instruction.argval):
+                    break
+                names += stored
+            found[instruction.offset] = names if len(names) == instruction.argval else ()
+    return found

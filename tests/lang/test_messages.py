@@ -55,7 +55,7 @@ KER110: there is no operation k.tiu.sigmiod
   help: did you mean k.tiu.sigmoid or k.tiu.log_sigmoid?
 """,
     "mixes_dtypes": """\
-KER111: the operands of tiu.add have different data types: dst b f16[1, 4, 2, 8], src0 buffer f32[1, 4, 2, 8], src1 buffer f32[1, 4, 2, 8]
+KER111: the operands of tiu.add have different data types: dst b f16[1, 4, 2, 8], src0 a f32[1, 4, 2, 8], src1 a f32[1, 4, 2, 8]
   at mistakes.py:52:5
      | k.tiu.add(b, a, a)
      | ^^^^^^^^^^^^^^^^^^
@@ -131,7 +131,7 @@ KER142: kernel leaves_a_part left 16 of 64 elements of out unwritten, the first 
   help: store every piece, the last ones too
 """,
     "reads_nothing": """\
-SIM121: src0 f32[1,4,2,8] of arith.abs reads 64 elements that nothing has written: lanes 0 to 3, bytes 0x4000 to 0x403c
+SIM121: src0 f32[1,4,2,8] of arith.abs reads 64 elements that nothing has written: lanes 0 to 3, bytes 0x0 to 0x3c
   at mistakes.py:122:5
      | k.tiu.abs(b, a)
      | ^^^^^^^^^^^^^^^
