@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tpukernel.chips.placement import Axis, Placement
-from tpukernel.sim.jit.nest import CHUNK, DIMS, Nest, is_injective, nests
+from tpukernel.sim.jit import nest as nest_module
+from tpukernel.sim.jit.nest import CHUNK, DIMS, Nest, form_of, is_injective, nests, nests_of
 
 LANES = 8
 
@@ -92,3 +94,24 @@ def test_injective_placements_do_not_overlap(placements: list[Placement]) -> Non
     assert is_injective(placements[0])
     for placement in placements:
         assert not is_injective(placement) or not placement.overlaps()
+
+
+@given(groups())
+def test_a_few_turns_with_many_elements_are_divided(placements: list[Placement]) -> None:
+    """Where a number of elements counts as many, the outermost loop has many turns, or there are no others to divide."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nest_module, "_MANY_ELEMENTS", 1)
+        found = nests_of.__wrapped__(tuple(map(form_of, placements)))
+    if found is not None:
+        assert sorted(place for nest in found for place in visited(placements, nest)) == expected(placements)
+        assert all(nest.sizes[0] >= min(16, max(nest.sizes[1:-1])) for nest in found)
+
+
+def test_the_largest_copies_have_many_units() -> None:
+    """So that threads share them and Ctrl-C ends them."""
+    outer, rows = 1 << 31, 30_000
+    strided = Placement(0, 1, (Axis(2, outer), Axis(1, 0), Axis(rows, 1 << 16), Axis(rows, 1)))
+    lines = Placement(0, 1, (Axis(1, 0), Axis(2, outer), Axis(1, 0), Axis(1 << 27, 1)))
+    for placement in (strided, lines):
+        found = nests([placement, placement])
+        assert found is not None and all(nest.sizes[0] >= 8192 for nest in found)

@@ -27,6 +27,11 @@ MAX_NESTS = 64
 CHUNK = 1 << 14
 """Elements of one unit of work where everything is one long run."""
 
+_FEW_TURNS, _MANY_ELEMENTS = 16, 1 << 26
+"""Where the outermost loop would have so few turns for so many elements, another one is the outermost: a turn of it is a unit of work, and
+work is divided between threads and interrupted between its units.
+"""
+
 _LOOKED_AT = 1 << 16
 """Elements that are looked at one by one where the strides tell nothing (a copy of several n without strides that starts in a lane other
 than the first, for example).
@@ -217,6 +222,12 @@ def _rectangle(pieces: Sequence[_Piece], operands: int) -> Iterator[Nest]:
         dims.append((piece.turns, tuple(step[1] for step in piece.steps)))
         dims.append((piece.places, tuple(step[2] for step in piece.steps)))
     dims = _joined(sorted((dim for dim in dims if dim[0] > 1), key=lambda dim: dim[1], reverse=True))
+    if len(dims) > 1 and dims[0][0] < _FEW_TURNS and prod(size for size, _ in dims) > _MANY_ELEMENTS:
+        if len(dims) == 2:
+            yield from _turns(dims, offsets)
+            return
+        largest = max(range(len(dims) - 1), key=lambda dim: dims[dim][0])
+        dims = [dims[largest], *dims[:largest], *dims[largest + 1 :]]
     yield from _loops(dims, offsets)
 
 
@@ -241,11 +252,16 @@ def nest_of(sizes: Sequence[int], offsets: Sequence[int], strides: Sequence[Sequ
     return next(_loops(dims, tuple(offsets)))
 
 
+def _turns(dims: Sequence[Dim], offsets: tuple[int, ...]) -> Iterator[Nest]:
+    """The nests of each turn of the outermost loop."""
+    size, strides = dims[0]
+    for index in range(min(size, MAX_NESTS + 1)):
+        yield from _loops(dims[1:], tuple(offset + index * stride for offset, stride in zip(offsets, strides, strict=True)))
+
+
 def _loops(dims: Sequence[Dim], offsets: tuple[int, ...]) -> Iterator[Nest]:
-    if len(dims) > DIMS:  # one nest for each index of the outermost dimension
-        size, strides = dims[0]
-        for index in range(min(size, MAX_NESTS + 1)):
-            yield from _loops(dims[1:], tuple(offset + index * stride for offset, stride in zip(offsets, strides, strict=True)))
+    if len(dims) > DIMS:
+        yield from _turns(dims, offsets)
         return
     none = (0,) * len(offsets)
     if not dims:
