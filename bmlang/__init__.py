@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from bmlang.layers.cast import cast
     from bmlang.layers.conv import conv
     from bmlang.layers.elementwise import abs, add, div, max, min, mul, neg, square, sub
+    from bmlang.layers.matmul import matmul
+    from bmlang.layers.pool import avg_pool, max_pool
+    from bmlang.layers.shape import reshape
     from bmlang.layers.tensor import Tensor
     from bmlang.program.compile import Model, compile
     from bmlang.program.function import Function, function, spec
@@ -33,6 +36,9 @@ HOMES = {
     "bmlang.layers.cast": ("cast",),
     "bmlang.layers.conv": ("conv",),
     "bmlang.layers.elementwise": ("abs", "add", "div", "max", "min", "mul", "neg", "square", "sub"),
+    "bmlang.layers.matmul": ("matmul",),
+    "bmlang.layers.pool": ("avg_pool", "max_pool"),
+    "bmlang.layers.shape": ("reshape",),
     "bmlang.layers.tensor": ("Tensor",),
     "bmlang.program.compile": ("Model", "compile"),
     "bmlang.program.function": ("Function", "function", "spec"),
@@ -43,7 +49,25 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "spec"]
-__all__ += ["abs", "add", "cast", "conv", "div", "exp", "gelu", "max", "min", "mul", "neg", "relu", "sigmoid", "square", "sub", "tanh"]
+__all__ += [
+    "abs",
+    "add",
+    "avg_pool",
+    "cast",
+    "conv",
+    "div",
+    "exp",
+    "gelu",
+    "matmul",
+    "max",
+    "max_pool",
+    "min",
+    "mul",
+    "neg",
+    "relu",
+    "reshape",
+]
+__all__ += ["sigmoid", "square", "sub", "tanh"]
 
 
 def __getattr__(name: str) -> object:

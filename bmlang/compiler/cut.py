@@ -9,6 +9,7 @@ from bmlang.compiler.errors import LocalMemoryFullError
 from bmlang.compiler.estimate import cycles_of
 from bmlang.compiler.steps import Group, Steps, build, sizes_to_try
 from tpukernel.chips.chip import Chip
+from tpukernel.chips.errors import ShapeError
 
 __all__ = ["Cut", "best_cut", "fits"]
 
@@ -49,7 +50,10 @@ def best_cut(group: Group, chip: Chip) -> Cut | None:
 
 def _cut(group: Group, size: tuple[int, int, int, int], chip: Chip) -> Cut | None:
     for keep in (True, False):
-        steps = build(group, size, chip, keep=keep)
+        try:
+            steps = build(group, size, chip, keep=keep)
+        except ShapeError:  # a piece is longer than a tensor in local memory can be
+            return None
         if steps is None:
             return None
         if fits(steps, chip):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bmlang.compiler.passes.nodes import Rewriter
 from bmlang.graph.graph import Graph, Node
 from bmlang.layers.registry import layer_of
-from tpukernel.dtypes import Dtype, f32
+from tpukernel.dtypes import Dtype, bf16, f16, f32
 from tpukernel.lang.signature import TensorSpec
 
 __all__ = ["computable", "precision"]
@@ -52,7 +52,11 @@ def computable(graph: Graph) -> Graph:
     for node in graph.nodes:
         layer = layer_of(node.op)
         floats = {graph.specs[name].dtype for name in (*node.inputs, *node.outputs) if name and graph.specs[name].dtype.is_float}
-        if node.op == "bm::cast" or floats <= set(layer.dtypes):
+        if node.op == "bm::cast":
+            between = floats == {f16, bf16}  # the chip converts them to and from f32 only
+            rewriter.add(replace(node, inputs=(_wide(rewriter, node.inputs[0], wide, node),)) if between else node)
+            continue
+        if floats <= set(layer.dtypes):
             rewriter.add(node)
             continue
         inputs = tuple(_wide(rewriter, name, wide, node) for name in node.inputs)
