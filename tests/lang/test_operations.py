@@ -346,7 +346,7 @@ def test_cw_transpose() -> None:
 
 def test_every_operation_is_tested() -> None:
     names = {f"{group}.{name}" for group, ops in (("tiu", TiuOps), ("dma", DmaOps)) for name in dir(ops) if not name.startswith("_")}
-    files = ("test_operations.py", "test_convolution.py", "test_matrices.py", "test_gathers.py", "kernels.py")
+    files = ("test_operations.py", "test_convolution.py", "test_matrices.py", "test_gathers.py", "test_numbers.py", "kernels.py")
     text = "".join((Path(__file__).parent / file).read_text(encoding="utf-8") for file in files)
     assert len(names) > 110
     assert {name for name in names if not re.search(rf"k\.{name}\b", text)} == set()

@@ -151,5 +151,29 @@ class FunctionOps(Operations):
             "pow", "tpu_bdc_fp32_C_pow", {"dst": dst, "src": exponent if isinstance(exponent, Tensor) else None}, {"C": number}, after
         )
 
+    # ------------------------------------------------------------------ f32, f16 and bf16
+
+    def hard_sigmoid(self, dst: Tile, src: Tile, alpha: float = 1 / 6, beta: float = 0.5, *, after: After = None) -> Token:
+        """dst = alpha * src + beta limited to 0 .. 1; f32, f16 or bf16, each step rounded to the type."""
+        return self._emit("hard_sigmoid", "tpu_bdc_fp_hsigmoid", {"dst": dst, "src": src}, {"alpha": alpha, "beta": beta}, after)
+
+    def hard_swish(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = src * (src + 3 limited to 0 .. 6) / 6; f32, f16 or bf16, each step rounded to the type."""
+        return self._emit("hard_swish", "tpu_bdc_fp_hswish", {"dst": dst, "src": src}, after=after)
+
+    def is_finite(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = 1 where src is finite, 0 for infinities and NaNs; f32, f16 or bf16."""
+        return self._emit("is_finite", "tpu_bdc_fp_isfinite", {"dst": dst, "src": src}, after=after)
+
+    def polynomial(self, dst: Tile, src: Tile, coeff: Tile, *, after: After = None) -> Token:
+        """dst = coeff[0] + coeff[1] * src + coeff[2] * src ** 2 + ...; f32, f16 or bf16.
+
+        coeff is (1, 64, 1, count), 2 numbers or more: a line of which every lane holds a copy (`k.dma.broadcast`).
+        """
+        operands = {"dst": dst, "src": src, "coeff": coeff}
+        return self._emit("polynomial", "tpu_bdc_fp_taylor", operands, {"num": coeff.view.shape[3]}, after)
+
+    # ------------------------------------------------------------------ parts
+
     def _function(self, name: str, dst: Tile, src: Tile, after: After, **attributes: Attribute) -> Token:
         return self._emit(name, f"tpu_bdc_fp32_{name}", {"dst": dst, "src": src}, attributes, after)

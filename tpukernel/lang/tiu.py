@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from tpukernel.dtypes import i8, i16, i32, u8, u16
 from tpukernel.isa.rounding import Rounding
 from tpukernel.lang.channels import ChannelOps
 from tpukernel.lang.convolution import ConvolutionOps
@@ -67,12 +68,15 @@ class TiuOps(FunctionOps, ChannelOps, ConvolutionOps, PoolingOps, MatrixOps, Qua
         a: Source,
         b: Source,
         *,
-        shift: int = 0,
+        shift: Tile | int = 0,
         rounding: Rounding = Rounding.HALF_AWAY,
         saturate: bool = True,
         after: After = None,
     ) -> Token:
-        """dst = a + b. Integers of any widths: shifted by `shift` (to the right, rounded, if negative), then limited or wrapped."""
+        """dst = a + b. Integers of any widths: shifted by `shift` (to the right, rounded, if negative), then limited or wrapped.
+
+        `shift` may also be (1, c, 1, 1) i8 of layout COMPACT: one for each channel.
+        """
         return self._arithmetic("add", dst, a, b, shift, rounding, saturate, after)
 
     def sub(
@@ -81,7 +85,7 @@ class TiuOps(FunctionOps, ChannelOps, ConvolutionOps, PoolingOps, MatrixOps, Qua
         a: Source,
         b: Source,
         *,
-        shift: int = 0,
+        shift: Tile | int = 0,
         rounding: Rounding = Rounding.HALF_AWAY,
         saturate: bool = True,
         after: After = None,
@@ -95,7 +99,7 @@ class TiuOps(FunctionOps, ChannelOps, ConvolutionOps, PoolingOps, MatrixOps, Qua
         a: Source,
         b: Source,
         *,
-        shift: int = 0,
+        shift: Tile | int = 0,
         rounding: Rounding = Rounding.HALF_AWAY,
         saturate: bool = True,
         after: After = None,
@@ -148,6 +152,30 @@ class TiuOps(FunctionOps, ChannelOps, ConvolutionOps, PoolingOps, MatrixOps, Qua
         if isinstance(b, Tensor):
             return self._emit("mac", "tpu_bdc_fp32_mac", {"dst": dst, "src0": a, "src1": b}, after=after)
         return self._emit("mac", "tpu_bdc_fp32_mac_C", {"dst": dst, "src": a}, {"C": float(b)}, after)
+
+    def mac_int(
+        self,
+        dst: Tile,
+        a: Tile,
+        b: Tile | int,
+        *,
+        left_shift: int = 0,
+        right_shift: int = 0,
+        rounding: Rounding = Rounding.HALF_AWAY,
+        after: After = None,
+    ) -> Token:
+        """dst = ((dst << left_shift) + a * b) >> right_shift, rounded and saturated.
+
+        a and b are i8 or u8, dst has 16 bits and is signed if one of them is; a number b is of the type of a. Shifts are 0 to 31.
+        """
+        self._need_dtype("mac_int", "a", a, i8, u8)
+        attributes: dict[str, Attribute] = {"lshift": left_shift, "rshift": right_shift, "rounding_mode": rounding}
+        other = b.dtype if isinstance(b, Tensor) else a.dtype
+        self._need_dtype("mac_int", "dst", dst, i16 if a.dtype.is_signed or other.is_signed else u16)
+        if isinstance(b, Tensor):
+            self._need_dtype("mac_int", "b", b, i8, u8)
+            return self._emit("mac_int", "tpu_bdc_int8_mac", {"dst": dst, "src0": a, "src1": b}, attributes, after)
+        return self._emit("mac_int", "tpu_bdc_int8_mac_C", {"dst": dst, "src": a}, {"C": b} | attributes, after)
 
     # ------------------------------------------------------------------ comparisons
 
@@ -243,6 +271,14 @@ class TiuOps(FunctionOps, ChannelOps, ConvolutionOps, PoolingOps, MatrixOps, Qua
         """dst = src in the data type of dst; integers out of range are limited."""
         return self._emit("cast", "tpu_bdc_cast", {"dst": dst, "src": src}, {"mode": rounding}, after)
 
+    def exponent(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = the biased exponent of src, floats: i32 of f32, i16 of f16 and bf16; whole buffers.
+
+        One too many for positive numbers with a significand above 4/3 (measured on the official model).
+        """
+        self._need_dtype("exponent", "dst", dst, i32 if src.dtype.bits == 32 else i16)
+        return self._unary("exponent", "tpu_bdc_fp_exponent_part", dst, src, after)
+
     def fill(self, dst: Tile, value: float, *, after: After = None) -> Token:
         """dst = value."""
         return self._emit("fill", "tpu_bdc_set_C", {"dst": dst}, {"C": value}, after)
@@ -253,7 +289,7 @@ class TiuOps(FunctionOps, ChannelOps, ConvolutionOps, PoolingOps, MatrixOps, Qua
         return self._emit(name, row, {"dst": dst, "src": src}, after=after)
 
     def _arithmetic(
-        self, name: str, dst: Tile, a: Source, b: Source, shift: int, rounding: Rounding, saturate: bool, after: After
+        self, name: str, dst: Tile, a: Source, b: Source, shift: Tile | int, rounding: Rounding, saturate: bool, after: After
     ) -> Token:
         form = self._form(name, a, b)
         kind = "float" if dst.dtype.is_float else "int"
@@ -262,7 +298,11 @@ class TiuOps(FunctionOps, ChannelOps, ConvolutionOps, PoolingOps, MatrixOps, Qua
             raise self._refuse(name, f"works on floats, not on {dst!r}", "convert with k.tiu.cast")
         attributes: dict[str, Attribute] = {}
         if kind == "int":
-            attributes = {"shift": shift, "rounding_mode": rounding, "saturation": saturate}
+            attributes = {"rounding_mode": rounding, "saturation": saturate}
+            if isinstance(shift, Tensor):
+                self._need_dtype(name, "shift", shift, i8)
+                return self._two(name, row.replace("_int_", "_int_pcs_"), dst, a, b, attributes, after, shift)
+            attributes["shift"] = shift
         elif (shift, rounding, saturate) != (0, Rounding.HALF_AWAY, True):
             raise self._refuse(name, f"has shift, rounding and saturate for integers only, and dst is {dst!r}", "leave them out")
         return self._two(name, row, dst, a, b, attributes, after)
@@ -271,12 +311,22 @@ class TiuOps(FunctionOps, ChannelOps, ConvolutionOps, PoolingOps, MatrixOps, Qua
         suffix = "" if self._form(name, a, b) == "tensor" else "_C"
         return self._two(name, f"tpu_bdc_{name}{suffix}", dst, a, b, {}, after)
 
-    def _two(self, name: str, row: str, dst: Tile, a: Source, b: Source, attributes: dict[str, Attribute], after: After) -> Token:
+    def _two(
+        self,
+        name: str,
+        row: str,
+        dst: Tile,
+        a: Source,
+        b: Source,
+        attributes: dict[str, Attribute],
+        after: After,
+        shift: Tile | None = None,
+    ) -> Token:
         if isinstance(a, Tensor) and isinstance(b, Tensor):
-            return self._emit(name, row, {"dst": dst, "src0": a, "src1": b}, attributes, after)
+            return self._emit(name, row, {"dst": dst, "src0": a, "src1": b, "shift": shift}, attributes, after)
         tensor, number = (a, b) if isinstance(a, Tensor) else (b, a)
         value: Attribute = None if isinstance(number, Tensor) else number
-        return self._emit(name, row, {"dst": dst, "src": tensor}, {"C": value} | attributes, after)
+        return self._emit(name, row, {"dst": dst, "src": tensor, "shift": shift}, {"C": value} | attributes, after)
 
     def _form(self, name: str, a: Source, b: Source) -> Form:
         if isinstance(a, Tensor):
