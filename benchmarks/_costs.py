@@ -22,6 +22,7 @@ from tpukernel.chips.tensors import LocalTensor, SystemTensor
 from tpukernel.isa import Arith, ArithOp, DmaTensor, Program
 from tpukernel.sim import Machine
 from tpukernel.sim.jit import NativeExecution, plan_of
+from tpukernel.sim.jit.fusion import unfused
 from tpukernel.sim.jit.kernel import Kernel
 from tpukernel.sim.jit.llvm import host_target, load_kernel
 from tpukernel.sim.jit.plan import lower
@@ -101,7 +102,8 @@ def _tile(name: str, case: Case, effort: Effort) -> Row:
         for _ in range(TILE_COMMANDS):
             move()
 
-    timings = timed_in_turn({ONE_THREAD: lambda: machine.run(program, "jit", check=False), CONTIGUOUS: moves}, effort)
+    with unfused():
+        timings = timed_in_turn({ONE_THREAD: lambda: machine.run(program, "jit", check=False), CONTIGUOUS: moves}, effort)
     return Row(name, timings, TILE_COMMANDS * case.work, case.unit)
 
 
@@ -112,14 +114,15 @@ def _dispatch(effort: Effort) -> Row:
     for _ in range(commands):
         program.append(Arith(op=ArithOp.ADD, dst=dst, src0=one, src1=other))
     memory = Memory(CHIP, DDR_BYTES)
-    execution = NativeExecution(program, memory, 1)
-    timings = timed_in_turn(
-        {
-            "executor": lambda: execution.run(0, commands),
-            "run": lambda: NativeExecution(program, memory, 1).run(0, commands),
-        },
-        effort,
-    )
+    with unfused():
+        execution = NativeExecution(program, memory, 1)
+        timings = timed_in_turn(
+            {
+                "executor": lambda: execution.run(0, commands),
+                "run": lambda: NativeExecution(program, memory, 1).run(0, commands),
+            },
+            effort,
+        )
     return Row(DISPATCH, timings, commands, "command")
 
 

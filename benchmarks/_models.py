@@ -130,8 +130,8 @@ def _warm_up(contender: Contender, seconds: float) -> None:
 
 
 def _copies(stem: str, inputs: dict[str, Array]) -> Contender | None:
-    """What an addition or a product of two tensors cannot do without, by numpy: copies of the inputs to DDR, from there to local memory, the
-    operation, and copies of its result to DDR and to the caller.
+    """What an addition or a product of two tensors cannot do without, by numpy: copies of the inputs to DDR, from there to local memory,
+    the operation, and copies of its result to DDR and to the caller.
     """
     function = {"add112_f32": np.add, "mul112_f32": np.multiply}.get(stem)
     if function is None:

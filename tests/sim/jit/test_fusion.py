@@ -245,6 +245,16 @@ def test_a_program_is_fused_when_it_has_run_long_enough(monkeypatch: pytest.Monk
     assert [fusing.next_run(memory) is not None for _ in range(6)] == [False, False, False, False, True, True]
 
 
+def test_nothing_is_fused_where_that_is_switched_off() -> None:
+    program = Program(BM1684X)
+    tile(program, 0)
+    memory = Machine(BM1684X, ddr_bytes=1 << 24).memory
+    fusing = plan_of(program.end(), memory).fusing
+    with stretches.unfused():
+        assert all(fusing.next_run(memory) is None for _ in range(1000))
+    assert fusing.next_run(memory) is not None
+
+
 def test_kernels_that_have_to_be_compiled_need_more_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     program = Program(BM1684X)
     tile(program, 0)

@@ -6,8 +6,11 @@ it has run for as long as fusing it takes: together that is never more than twic
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
@@ -18,7 +21,7 @@ from tpukernel.sim.jit.fusion.fuse import fuse
 from tpukernel.sim.jit.kernel import Call, Kernel
 from tpukernel.sim.memory import Memory
 
-__all__ = ["Fused", "Fusing", "Stretch"]
+__all__ = ["Fused", "Fusing", "Stretch", "unfused"]
 
 PAYBACK = 1.0
 """A program is fused when it has run that many times as long as fusing takes. 0: before it runs for the first time."""
@@ -31,6 +34,19 @@ KERNEL_NANOSECONDS = 4e7
 
 STRETCH_NANOSECONDS = 5e7
 """Estimated time of a stretch, at most: in between Python sees an interrupt."""
+
+
+_switched_off: ContextVar[bool] = ContextVar("_switched_off", default=False)
+
+
+@contextmanager
+def unfused() -> Generator[None]:
+    """Runs of this thread are not fused meanwhile: to measure commands that repeat each other, of which fusing would leave one."""
+    token = _switched_off.set(True)
+    try:
+        yield
+    finally:
+        _switched_off.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +106,15 @@ class Fusing:
 
     def next_run(self, memory: Memory) -> Fused | None:
         """What is fused in the run that begins; None: nothing (so far)."""
+        if _switched_off.get():
+            return None
         if self._fused is None:
             with self._lock:
                 self._advance(memory)
         return self._fused
 
     def _advance(self, memory: Memory) -> None:
-        budget = self._ran / PAYBACK if PAYBACK else float("inf")
+        budget = self._ran / PAYBACK if PAYBACK else math.inf
         self._ran += self.spent
         budget -= COMMAND_NANOSECONDS * len(self.order)
         if self._fused is not None or budget < 0:
