@@ -1,4 +1,4 @@
-"""How long steps take: enough to choose between ways to cut a group. Transfers are counted by the cost model, computations by the layers."""
+"""How long steps take, to choose between ways to cut a group: the cost model counts transfers, the layers their computations."""
 
 from __future__ import annotations
 

@@ -1,0 +1,181 @@
+"""Normalisation: of rows (layer and rms), of groups of channels, and with known statistics (batch)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import cast
+
+import numpy as np
+
+from bmlang.graph.graph import Array, Attribute
+from bmlang.layers.base import FLOATS, Call, Feed, Layer, LocalForm, Piece, lines
+from bmlang.layers.errors import OperatorArgumentError, ShapeError
+from bmlang.layers.pointwise import common_dtype
+from bmlang.layers.reduction import bytes_of
+from bmlang.layers.region import Region
+from bmlang.layers.registry import register
+from bmlang.layers.shape import reshape
+from bmlang.layers.tensor import Operand, Tensor, apply, here
+from tpukernel.chips.tensors import Dim4
+from tpukernel.dtypes import f32
+from tpukernel.lang.builder import Builder
+from tpukernel.lang.signature import TensorSpec
+from tpukernel.lang.tensors import Tile
+
+__all__ = ["LayerNorm", "RmsNorm", "batch_norm", "group_norm", "layer_norm", "rms_norm"]
+
+
+class RowNorm(Layer):
+    """Each row, the elements from a dimension on, by itself; then times weight and plus bias, numbers for each place in a row."""
+
+    inputs = ("x", "weight?", "bias?")
+    defaults: Mapping[str, object] = {"axis": -1, "eps": 1e-5}
+    dtypes = (f32,)
+    operations = 8
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        x, *others = inputs
+        assert x is not None  # noqa: S101
+        axis, row = _row(self.name, x.shape, attrs["axis"])
+        for spec in others:
+            if spec is not None and prod(spec.shape) != row:
+                raise ShapeError(
+                    f"{self.name} of x {list(x.shape)} from dimension {axis} on with numbers {list(spec.shape)}",
+                    position=here(),
+                    help=f"weight and bias have {list(x.shape[axis:])}",
+                )
+        return TensorSpec(x.shape, common_dtype(self.name.removeprefix("bm::"), [x, *(each for each in others if each is not None)], FLOATS))
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+        x, weight, bias = inputs
+        assert x is not None  # noqa: S101
+        axis, row = _row(self.name, x.shape, attrs["axis"])
+        found = self.normalised(x.astype(np.float64).reshape(*x.shape[:axis], row), cast("float", attrs["eps"]))
+        if weight is not None:
+            found = found * weight.astype(np.float64).reshape(row)
+        if bias is not None:
+            found = found + bias.astype(np.float64).reshape(row)
+        return found.reshape(x.shape)
+
+    def normalised(self, rows: Array, eps: float) -> Array:
+        """Rows in float64 along the last dimension."""
+        raise NotImplementedError
+
+    def emit_rows(self, k: Builder, out: Tile, x: Tile, row: int, eps: float) -> None:
+        """out = the rows of x (1, rows, 1, row), normalised."""
+        raise NotImplementedError
+
+    def local(self, call: Call) -> LocalForm:
+        x, chip = call.spec(0), call.chip
+        _, row = _row(self.name, x.shape, call.attrs["axis"])
+        shape: Dim4 = (1, prod(x.shape) // row, 1, row)
+        feeds = {0: Feed(shape, lambda region: region)}
+        for index in (1, 2):
+            if call.inputs[index] is not None:
+                feeds[index] = Feed((1, 1, 1, row), lambda region: Region((0, 0, 0, 0), (1, 1, 1, row)), spread=shape[1] > 1)
+
+        def tile(piece: Piece) -> None:
+            k, steps = piece.k, [index for index in (1, 2) if index in feeds]
+            current = piece.out if not steps else k.local(piece.region.size, f32, name="normalised")
+            self.emit_rows(k, current, piece.ins[0], row, cast("float", call.attrs["eps"]))
+            for place, index in enumerate(steps):
+                target = piece.out if place + 1 == len(steps) else k.local(piece.region.size, f32, name="scaled")
+                (k.tiu.mul if index == 1 else k.tiu.add)(target, current, piece.ins[index])
+                current = target
+
+        return LocalForm(
+            out=shape,
+            feeds=feeds,
+            tile=tile,
+            cut=(1, 1, 1, 0),
+            at_once=(0, chip.lanes, 0, 0),
+            scratch=lambda region: 5 * bytes_of(region, f32, chip) + 12 * chip.eu_bytes,
+            cycles=lambda region: self.operations * lines(region, f32, chip) + 2 * region.size[3],
+        )
+
+
+@register
+class LayerNorm(RowNorm):
+    """(x - mean) / sqrt(variance + eps) of each row."""
+
+    name = "bm::layer_norm"
+
+    def normalised(self, rows: Array, eps: float) -> Array:
+        centred = rows - rows.mean(-1, keepdims=True)
+        return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps)
+
+    def emit_rows(self, k: Builder, out: Tile, x: Tile, row: int, eps: float) -> None:
+        shape = cast("Dim4", x.shape)
+        mean = k.local((*shape[:3], 1), f32, name="mean")
+        k.tiu.reduce_sum(mean, x, "w", scale=1 / row)
+        centred = k.local(shape, f32, name="centred")
+        k.tiu.sub(centred, x, mean)
+        _scaled(k, out, centred, row, eps)
+
+
+@register
+class RmsNorm(RowNorm):
+    """x / sqrt(mean of x * x + eps) of each row."""
+
+    name = "bm::rms_norm"
+
+    def normalised(self, rows: Array, eps: float) -> Array:
+        return rows / np.sqrt((rows**2).mean(-1, keepdims=True) + eps)
+
+    def emit_rows(self, k: Builder, out: Tile, x: Tile, row: int, eps: float) -> None:
+        _scaled(k, out, x, row, eps)
+
+
+def _scaled(k: Builder, out: Tile, x: Tile, row: int, eps: float) -> None:
+    """out = x / sqrt(mean of x * x + eps) along w."""
+    shape = cast("Dim4", x.shape)
+    square = k.local(shape, f32, name="square")
+    k.tiu.square(square, x)
+    mean, shifted, factor = (k.local((*shape[:3], 1), f32, name=name) for name in ("mean_square", "shifted", "factor"))
+    k.tiu.reduce_sum(mean, square, "w", scale=1 / row)
+    k.tiu.add(shifted, mean, eps)
+    k.tiu.rsqrt(factor, shifted)
+    k.tiu.mul(out, x, factor)
+
+
+def _row(name: str, shape: Sequence[int], axis: Attribute) -> tuple[int, int]:
+    """The first dimension of a row, and how many elements it has."""
+    if not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
+        raise OperatorArgumentError(f"axis {axis!r} of {name}", position=here(), help=f"give a dimension from 0 to {len(shape) - 1}")
+    first = axis % len(shape)
+    return first, prod(shape[first:])
+
+
+def layer_norm(x: Operand, weight: Operand | None = None, bias: Operand | None = None, *, axis: int = -1, eps: float = 1e-5) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) over the dimensions from `axis` on, times weight, plus bias; computed in f32."""
+    return apply("bm::layer_norm", x, weight, bias, axis=axis, eps=eps)
+
+
+def rms_norm(x: Operand, weight: Operand | None = None, *, axis: int = -1, eps: float = 1e-5) -> Tensor:
+    """x / sqrt(mean of x * x + eps) over the dimensions from `axis` on, times weight; computed in f32."""
+    return apply("bm::rms_norm", x, weight, None, axis=axis, eps=eps)
+
+
+def batch_norm(x: Tensor, mean: Array, variance: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias with known numbers for each channel of x (n, c, ...)."""
+    inverse = 1 / np.sqrt(variance.astype(np.float64) + eps)
+    factor = inverse if weight is None else inverse * weight.astype(np.float64)
+    shift = -mean.astype(np.float64) * factor + (0 if bias is None else bias.astype(np.float64))
+    return apply("bm::add", apply("bm::mul", x, _channels(factor, x)), _channels(shift, x))
+
+
+def _channels(numbers: Array, x: Tensor) -> Array:
+    """A number for each channel, to be broadcast against x."""
+    return numbers.astype(x.dtype.numpy).reshape(1, -1, *(1,) * (x.ndim - 2))
+
+
+def group_norm(x: Tensor, groups: int, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Tensor:
+    """Layer normalisation over groups of the channels of x (n, c, ...), then times weight and plus bias for each channel."""
+    if x.shape[1] % groups:
+        raise ShapeError(f"group_norm of x {list(x.shape)} in {groups} groups", position=here(), help="groups divide the channels")
+    rows = apply("bm::layer_norm", reshape(x, (x.shape[0], groups, -1)), None, None, axis=-1, eps=eps)
+    found = reshape(rows, x.shape)
+    if weight is not None:
+        found = apply("bm::mul", found, _channels(weight, x))
+    return found if bias is None else apply("bm::add", found, _channels(bias, x))

@@ -1,0 +1,110 @@
+"""Sums, averages, maxima and minima along dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import numpy as np
+
+from bmlang.graph.graph import Array, Attribute
+from bmlang.layers.base import Call, Feed, Layer, LocalForm, Piece, lines
+from bmlang.layers.pointwise import common_dtype
+from bmlang.layers.reduction import Rows, axes_of, bytes_of, pairwise
+from bmlang.layers.region import Region
+from bmlang.layers.registry import add
+from bmlang.layers.tensor import Operand, Tensor, apply
+from tpukernel.dtypes import Dtype, f32
+from tpukernel.lang.builder import Builder
+from tpukernel.lang.signature import TensorSpec
+from tpukernel.lang.tensors import Tile
+
+__all__ = ["reduce_max", "reduce_mean", "reduce_min", "reduce_sum"]
+
+
+class Reduce(Layer):
+    """The elements along neighbouring dimensions joined to one."""
+
+    defaults: Mapping[str, object] = {"axis": None, "keepdims": False}
+    dtypes = (f32,)
+
+    def __init__(self, kind: str, numpy: Callable[..., Array]) -> None:
+        self.name = f"bm::reduce_{kind}"
+        self._kind, self._numpy = kind, numpy
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        (x,) = inputs
+        assert x is not None  # noqa: S101
+        common_dtype(self.name.removeprefix("bm::"), [x], (*cast("tuple[Dtype, ...]", Layer.dtypes),))
+        axes = axes_of(self.name, len(x.shape), attrs["axis"])
+        if attrs["keepdims"]:
+            return TensorSpec(tuple(1 if axis in axes else size for axis, size in enumerate(x.shape)), x.dtype)
+        return TensorSpec(tuple(size for axis, size in enumerate(x.shape) if axis not in axes) or (1,), x.dtype)
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+        (x,) = inputs
+        assert x is not None  # noqa: S101
+        return self._numpy(x.astype(np.float64), axis=axes_of(self.name, x.ndim, attrs["axis"]), keepdims=bool(attrs["keepdims"]))
+
+    def local(self, call: Call) -> LocalForm:
+        x, chip = call.spec(0), call.chip
+        rows = Rows.of(x.shape, axes_of(self.name, len(x.shape), call.attrs["axis"]), x.dtype.itemsize, chip)
+
+        def tile(piece: Piece) -> None:
+            for place, part in enumerate(rows.groups(piece.ins[0])):
+                out = piece.out if rows.along_w else piece.out[place : place + 1]
+                self._join(piece.k, out, part, rows)
+
+        def scratch(region: Region) -> int:
+            source = bytes_of(rows.source(region), x.dtype, chip)
+            return source if rows.along_w else 2 * source
+
+        def cycles(region: Region) -> int:
+            source = rows.source(region)
+            return source.size[1] // chip.lanes * rows.size + rows.size if rows.along_w else lines(source, x.dtype, chip)
+
+        return LocalForm(out=rows.reduced, feeds={0: Feed(rows.full, rows.source)}, tile=tile, cut=(1, 1, 1, 1), scratch=scratch, cycles=cycles)
+
+    def _join(self, k: Builder, out: Tile, part: Tile, rows: Rows) -> None:
+        if self._kind in ("sum", "mean"):
+            scale = 1 / rows.size if self._kind == "mean" else 1.0
+            if rows.along_w:
+                k.tiu.reduce_sum(out, part, "w", scale=scale)
+                return
+            pairwise(k, out, part, k.tiu.add)
+            if scale != 1:
+                k.tiu.mul(out, out, scale)
+        elif not rows.along_w:
+            pairwise(k, out, part, k.tiu.max if self._kind == "max" else k.tiu.min)
+        elif self._kind == "max":
+            k.tiu.reduce_max(out, part, "w")
+        else:
+            negative = k.local(cast("tuple[int, ...]", part.shape), part.dtype, name="negative")
+            k.tiu.neg(negative, part)
+            largest = k.local(cast("tuple[int, ...]", out.shape), part.dtype, name="largest")
+            k.tiu.reduce_max(largest, negative, "w")
+            k.tiu.neg(out, largest)
+
+
+for _kind, _numpy in (("sum", np.sum), ("mean", np.mean), ("max", np.max), ("min", np.min)):
+    add(Reduce(_kind, _numpy), __name__)
+
+
+def reduce_sum(x: Operand, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The sum over neighbouring dimensions, all by default, computed in f32."""
+    return apply("bm::reduce_sum", x, axis=axis, keepdims=keepdims)
+
+
+def reduce_mean(x: Operand, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The average over neighbouring dimensions, all by default, computed in f32."""
+    return apply("bm::reduce_mean", x, axis=axis, keepdims=keepdims)
+
+
+def reduce_max(x: Operand, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The largest element over neighbouring dimensions, all by default, computed in f32."""
+    return apply("bm::reduce_max", x, axis=axis, keepdims=keepdims)
+
+
+def reduce_min(x: Operand, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """The smallest element over neighbouring dimensions, all by default, computed in f32."""
+    return apply("bm::reduce_min", x, axis=axis, keepdims=keepdims)
