@@ -17,10 +17,10 @@ from bmlang.layers.base import Piece
 from bmlang.layers.region import Region
 from bmlang.layers.registry import layer_of
 from tpukernel.chips.chip import Chip, Engine
-from tpukernel.dtypes import dtype_of
+from tpukernel.dtypes import Dtype, dtype_of
 from tpukernel.isa.program import Program
 from tpukernel.lang.builder import Builder
-from tpukernel.lang.elaborate import elaborate
+from tpukernel.lang.elaborate import Part, elaborate_all
 from tpukernel.lang.ir import KernelIr, Param
 from tpukernel.lang.tensors import Global, Tile, parameter
 from tpukernel.lang.trace import Tracer
@@ -55,12 +55,42 @@ def emit(graph: Graph, groups: Sequence[Planned | Emitted | Alias], chip: Chip) 
     return _Emitter(graph, chip).run(groups)
 
 
+class _Kernel:
+    """A part of the program in the making.
+
+    Attributes:
+        k: what it is written with.
+        params: its tensors in system memory by name, first element and shape.
+        first_byte: where buffers may begin to which the compiler gives no address.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self._tracer = Tracer(chip)
+        self.k = Builder(self._tracer)
+        self.params: dict[tuple[str, int, tuple[int, ...]], Param] = {}
+        self.first_byte = 0
+
+    def parameter(self, name: str, offset: int, shape: tuple[int, ...], dtype: Dtype) -> Global:
+        """A tensor from an element on, seen with a shape of its own."""
+        key = (name, offset, shape)
+        if key not in self.params:
+            unique = self._tracer.unique(name)
+            self.params[key] = Param(unique, "inout", shape, dtype)
+            self._tracer.shapes[unique] = shape
+        return parameter(self.params[key])
+
+    def part(self, name: str, bases: Mapping[str, int]) -> Part:
+        """The finished kernel, with the addresses of its tensors."""
+        shapes = {param.name: shape for (_, _, shape), param in self.params.items()}
+        addresses = {param.name: bases[base] + offset * param.dtype.itemsize for (base, offset, _), param in self.params.items()}
+        return Part(KernelIr(name, tuple(self.params.values()), (), self._tracer.finish()), shapes, addresses, self.first_byte)
+
+
 class _Emitter:
     def __init__(self, graph: Graph, chip: Chip) -> None:
         self._graph, self._chip = graph, chip
-        self._tracer = Tracer(chip)
-        self._k = Builder(self._tracer)
-        self._params: dict[tuple[str, int, tuple[int, ...]], Param] = {}
+        self._open = _Kernel(chip)
+        self._done: list[_Kernel] = []
         self._coefficients = Coefficients()
         self._constants: dict[str, str] = {}
         self._tiles: dict[Buffer, Tile] = {}
@@ -76,26 +106,28 @@ class _Emitter:
                 self._emit_node(group)
             else:
                 self._emit_group(group)
-        coeff_start = self._chip.regions["ddr"].base
         places: dict[str, int] = {}
-        end = coeff_start
+        end = self._chip.regions["ddr"].base
         for name, array in self._coefficients.arrays.items():
             places[name] = end
             end += align(array.nbytes)
-        memory = device_memory(self._graph, [self._touched(group) for group in groups], self._owners, end)
-        params = list(self._params.items())
-        shapes = {param.name: tuple(shape) for (_, _, shape), param in params}
+        used = {name for kernel in self._done for name, _, _ in kernel.params}
+        memory = device_memory(self._graph, [self._touched(group, used) for group in groups], self._owners, end)
         bases = {**memory.addresses, **places}
-        addresses = {param.name: bases[name] + offset * param.dtype.itemsize for (name, offset, _), param in params}
-        kernel = KernelIr(self._graph.name, tuple(param for _, param in params), (), self._tracer.finish())
-        found = elaborate(kernel, shapes, self._chip, addresses=addresses)
-        nodes = {key: self._positions[id(position)] for key, position in found.positions.items() if id(position) in self._positions}
-        return Emission(found.program, memory, self._coefficients.arrays, nodes)
+        program, positions = elaborate_all((kernel.part(self._graph.name, bases) for kernel in self._done), self._chip)
+        nodes = {key: self._positions[id(position)] for key, position in positions.items() if id(position) in self._positions}
+        return Emission(program, memory, self._coefficients.arrays, nodes)
 
-    def _touched(self, group: Planned | Emitted | Alias) -> set[str]:
+    def _close(self, first_byte: int = 0) -> None:
+        """The kernel that is being written is finished; what comes then is written to another one."""
+        self._open.first_byte = first_byte
+        self._done.append(self._open)
+        self._open = _Kernel(self._chip)
+        self._tiles.clear()
+
+    def _touched(self, group: Planned | Emitted | Alias, used: set[str]) -> set[str]:
         """The tensors in system memory that a group reads or writes."""
-        mentioned = {self._owner(name) for node in _nodes(group) for name in (*node.inputs, *node.outputs) if name}
-        return mentioned & {name for name, _, _ in self._params}
+        return {self._owner(name) for node in _nodes(group) for name in (*node.inputs, *node.outputs) if name} & used
 
     def _owner(self, name: str) -> str:
         return self._owners.get(name, name)
@@ -114,12 +146,7 @@ class _Emitter:
         else:
             dtype = self._graph.specs[name].dtype
             name = self._owner(name)
-        key = (name, offset, shape)
-        if key not in self._params:
-            unique = self._tracer.unique(name)
-            self._params[key] = Param(unique, "inout", shape, dtype)
-            self._tracer.shapes[unique] = shape
-        return parameter(self._params[key])
+        return self._open.parameter(name, offset, shape, dtype)
 
     # ------------------------------------------------------------------ nodes
 
@@ -136,7 +163,8 @@ class _Emitter:
         outs = [self._system(name, 0, self._graph.specs[name].shape) for name in node.outputs]
         ins = [self._system(name, 0, self._graph.specs[name].shape) if name else None for name in node.inputs]
         with pinned(self._pin(node)):
-            layer_of(node.op).emit(self._k, outs, ins, group.call)
+            layer_of(node.op).emit(self._open.k, outs, ins, group.call)
+        self._close()
 
     def _emit_group(self, group: Planned) -> None:
         for cut in group.cuts:
@@ -147,7 +175,7 @@ class _Emitter:
                     node = event.work.node
                 with pinned(self._pin(node)):
                     self._event(event)
-            self._tiles.clear()
+            self._close(self._chip.lane_bytes - cut.steps.scratch)
 
     def _event(self, event: Load | Compute | Store) -> None:
         match event:
@@ -163,33 +191,33 @@ class _Emitter:
         rows = None if load.spread else as_rows(load.buffer, load.shape, load.region, self._chip)
         if rows is not None:
             self._tile(load.buffer)
-            self._k.dma.load(self._matrix(load.buffer, rows), self._system(name, load.offset + rows.start, (rows.rows, rows.columns)))
+            self._open.k.dma.load(self._matrix(load.buffer, rows), self._system(name, load.offset + rows.start, (rows.rows, rows.columns)))
             return
         source = self._system(name, load.offset, load.shape)[load.region.slices()]
         if load.spread:
-            self._k.dma.broadcast(self._tile(load.buffer), source)
+            self._open.k.dma.broadcast(self._tile(load.buffer), source)
         else:
-            self._k.dma.load(self._tile(load.buffer), source)
+            self._open.k.dma.load(self._tile(load.buffer), source)
 
     def _store(self, store: Store) -> None:
         held = store.held
         rows = as_rows(held.buffer, store.shape, store.region, self._chip) if store.region == held.region else None
         if rows is not None:
             target = self._system(store.value, store.offset + rows.start, (rows.rows, rows.columns))
-            self._k.dma.store(target, self._matrix(held.buffer, rows))
+            self._open.k.dma.store(target, self._matrix(held.buffer, rows))
             return
         target = self._system(store.value, store.offset, store.shape)[store.region.slices()]
-        self._k.dma.store(target, self._tile(held.buffer)[held.box(store.region).slices()])
+        self._open.k.dma.store(target, self._tile(held.buffer)[held.box(store.region).slices()])
 
     def _matrix(self, buffer: Buffer, rows: Rows) -> Tile:
         """A buffer seen as a matrix."""
-        return self._k.matrix(
+        return self._open.k.matrix(
             rows.rows, rows.columns, buffer.dtype, columns_per_channel=rows.columns_per_channel, at=buffer.address, name=buffer.name
         )
 
     def _tile(self, buffer: Buffer) -> Tile:
         if buffer not in self._tiles:
-            self._tiles[buffer] = self._k.local(buffer.shape, buffer.dtype, layout=buffer.layout, at=buffer.address, name=buffer.name)
+            self._tiles[buffer] = self._open.k.local(buffer.shape, buffer.dtype, layout=buffer.layout, at=buffer.address, name=buffer.name)
         return self._tiles[buffer]
 
     def _compute(self, event: Compute) -> None:
@@ -202,7 +230,7 @@ class _Emitter:
             else:
                 ins[index] = self._box(held, event.regions[index])
         packed = tuple(self._tile(buffer) for buffer in event.packed)
-        event.work.form.tile(Piece(self._k, outs, ins, packed, event.region, event.regions))
+        event.work.form.tile(Piece(self._open.k, outs, ins, packed, event.region, event.regions))
 
     def _box(self, held: Held, region: Region) -> Tile:
         tile = self._tile(held.buffer)

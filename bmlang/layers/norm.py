@@ -45,7 +45,9 @@ class RowNorm(Layer):
                     position=here(),
                     help=f"weight and bias have {list(x.shape[axis:])}",
                 )
-        return TensorSpec(x.shape, common_dtype(self.name.removeprefix("bm::"), [x, *(each for each in others if each is not None)], FLOATS))
+        return TensorSpec(
+            x.shape, common_dtype(self.name.removeprefix("bm::"), [x, *(each for each in others if each is not None)], FLOATS)
+        )
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
         x, weight, bias = inputs
@@ -157,7 +159,9 @@ def rms_norm(x: Operand, weight: Operand | None = None, *, axis: int = -1, eps: 
     return apply("bm::rms_norm", x, weight, None, axis=axis, eps=eps)
 
 
-def batch_norm(x: Tensor, mean: Array, variance: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Tensor:
+def batch_norm(
+    x: Tensor, mean: Array, variance: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5
+) -> Tensor:
     """(x - mean) / sqrt(variance + eps) * weight + bias with known numbers for each channel of x (n, c, ...)."""
     inverse = 1 / np.sqrt(variance.astype(np.float64) + eps)
     factor = inverse if weight is None else inverse * weight.astype(np.float64)

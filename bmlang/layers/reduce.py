@@ -57,13 +57,15 @@ class Reduce(Layer):
 
         def scratch(region: Region) -> int:
             source = bytes_of(rows.source(region), x.dtype, chip)
-            return source if rows.along_w else 2 * source
+            return source + 2 * bytes_of(region, x.dtype, chip) if rows.along_w else 2 * source
 
         def cycles(region: Region) -> int:
             source = rows.source(region)
             return source.size[1] // chip.lanes * rows.size + rows.size if rows.along_w else lines(source, x.dtype, chip)
 
-        return LocalForm(out=rows.reduced, feeds={0: Feed(rows.full, rows.source)}, tile=tile, cut=(1, 1, 1, 1), scratch=scratch, cycles=cycles)
+        return LocalForm(
+            out=rows.reduced, feeds={0: Feed(rows.full, rows.source)}, tile=tile, cut=(1, 1, 1, 1), scratch=scratch, cycles=cycles
+        )
 
     def _join(self, k: Builder, out: Tile, part: Tile, rows: Rows) -> None:
         if self._kind in ("sum", "mean"):

@@ -37,7 +37,9 @@ def axes_of(name: str, rank: int, value: Attribute) -> tuple[int, ...]:
         raise OperatorArgumentError(f"axis {value!r} of {name}", position=here(), help=f"give dimensions from 0 to {rank - 1}")
     found = tuple(sorted({int(each) % rank for each in given if isinstance(each, int)}))
     if found != tuple(range(found[0], found[-1] + 1)):
-        raise OperatorArgumentError(f"axes {value!r} of {name} are not neighbours", position=here(), help="transpose first, or reduce twice")
+        raise OperatorArgumentError(
+            f"axes {value!r} of {name} are not neighbours", position=here(), help="transpose first, or reduce twice"
+        )
     return found
 
 

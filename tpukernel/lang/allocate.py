@@ -83,8 +83,8 @@ def buffer_tensor(buffer: Buffer, address: int) -> LocalTensor:
     return LocalTensor(address, (n, c, h, w), buffer.local.dtype, buffer.local.layout)
 
 
-def allocate(commands: Sequence[Command], chip: Chip) -> Allocation:
-    """Addresses for all buffers of the commands.
+def allocate(commands: Sequence[Command], chip: Chip, *, first_byte: int = 0) -> Allocation:
+    """Addresses for all buffers of the commands; those that are chosen are not below `first_byte` of a lane.
 
     Raises:
         LocalMemoryError: they do not fit.
@@ -92,7 +92,7 @@ def allocate(commands: Sequence[Command], chip: Chip) -> Allocation:
     slots = _slots(commands, chip)
     for sharing in (False, True):
         for banks in (True, False):
-            if _placed(slots, chip, sharing=sharing, banks=banks):
+            if _placed(slots, chip, first_byte, sharing=sharing, banks=banks):
                 return Allocation(tuple(sorted(slots, key=lambda slot: (slot.address, slot.key))), len(commands))
     raise _overflow(slots, chip, len(commands))
 
@@ -160,7 +160,7 @@ def _grow(slot: Slot, buffer: Buffer, chip: Chip) -> None:
 # ---------------------------------------------------------------------------- placing
 
 
-def _placed(slots: Sequence[Slot], chip: Chip, *, sharing: bool, banks: bool) -> bool:
+def _placed(slots: Sequence[Slot], chip: Chip, first_byte: int, *, sharing: bool, banks: bool) -> bool:
     """Give each slot an address; False when one has no room."""
     done: list[Slot] = []
     for slot in sorted(slots, key=_order):
@@ -169,7 +169,7 @@ def _placed(slots: Sequence[Slot], chip: Chip, *, sharing: bool, banks: bool) ->
             slot.address = slot.buffer.at
             fits = slot.address % chip.lane_bytes + slot.bytes <= chip.lane_bytes
         else:
-            free = [address for address in _candidates(slot, enemies, chip) if _is_free(slot, address, enemies, chip)]
+            free = [address for address in _candidates(slot, enemies, chip, first_byte) if _is_free(slot, address, enemies, chip)]
             fits = bool(free)
             if fits:
                 slot.address = min(free, key=lambda address: (_conflicts(slot, address, done, chip) if banks else 0, address))
@@ -184,14 +184,17 @@ def _order(slot: Slot) -> tuple[bool, bool, int, Key]:
     return slot.buffer.at is None, slot.buffer.local.bank is None, -slot.bytes, slot.key
 
 
-def _candidates(slot: Slot, enemies: Sequence[Slot], chip: Chip) -> Iterator[int]:
+def _candidates(slot: Slot, enemies: Sequence[Slot], chip: Chip, first_byte: int) -> Iterator[int]:
     """Addresses to try: starts of banks, and where other buffers end."""
     if slot.buffer.local.bank is not None:
         yield slot.buffer.local.bank * chip.bank_bytes
         return
-    yield from range(0, chip.lane_bytes, chip.bank_bytes)
+    yield first_byte
+    yield from range(-(-first_byte // chip.bank_bytes) * chip.bank_bytes, chip.lane_bytes, chip.bank_bytes)
     for other in enemies:
-        yield -(-(other.end % chip.lane_bytes) // chip.eu_bytes) * chip.eu_bytes
+        address = -(-(other.end % chip.lane_bytes) // chip.eu_bytes) * chip.eu_bytes
+        if address >= first_byte:
+            yield address
 
 
 def _is_free(slot: Slot, address: int, enemies: Sequence[Slot], chip: Chip) -> bool:

@@ -5,7 +5,7 @@ unroll (loops, pipelines) -> allocate (addresses) -> lower (instructions) -> haz
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tpukernel.chips.chip import Chip, Engine
@@ -22,7 +22,10 @@ from tpukernel.lang.unroll import Command, unroll
 from tpukernel.lang.verify import verify
 from tpukernel.source import Position
 
-__all__ = ["Elaborated", "elaborate"]
+__all__ = ["Elaborated", "Part", "Positions", "elaborate", "elaborate_all"]
+
+Positions = dict[tuple[int, Engine, int], Position]
+"""Where each command was written, by group, engine and number."""
 
 SYSTEM_ALIGNMENT = 4096
 """Parameters start at multiples of this, as in the device memory of a model."""
@@ -88,21 +91,52 @@ def elaborate(
     Raises:
         KernelError, TpuError: the kernel cannot be; the message names the line.
     """
-    verify(kernel)
-    systems = _systems(kernel, shapes, chip, addresses or {})
-    commands = unroll(kernel, shapes, chip)
+    builder = _ProgramBuilder(chip, group_limit)
     try:
-        allocation = allocate(commands, chip)
+        systems, allocation = _add(builder, Part(kernel, shapes, addresses or {}), chip)
     except LocalMemoryError as error:
         count = error.commands
         error.changes = lambda: _changes(kernel, shapes, chip, count)
         raise
-    builder = _ProgramBuilder(chip, list(systems.values()), group_limit)
-    bases = {name: each.address for name, each in systems.items()}
-    lowering = Lowering(allocation.addresses, bases, chip)
+    return Elaborated(kernel, builder.program.end(), systems, allocation, builder.positions)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A kernel that is one of several in a program.
+
+    Attributes:
+        kernel: the traced kernel.
+        shapes: shapes of its parameters by name.
+        addresses: system addresses of parameters.
+        first_byte: where buffers without an address of the author's may begin in a lane: below it, everything has one.
+    """
+
+    kernel: KernelIr
+    shapes: Mapping[str, tuple[int, ...]]
+    addresses: Mapping[str, int]
+    first_byte: int = 0
+
+
+def elaborate_all(parts: Iterable[Part], chip: Chip) -> tuple[Program, Positions]:
+    """One program of several kernels, one after the other, and where each of its commands was written; raises as `elaborate`."""
+    builder = _ProgramBuilder(chip, None)
+    for part in parts:
+        _add(builder, part, chip)
+    return builder.program.end(), builder.positions
+
+
+def _add(builder: _ProgramBuilder, part: Part, chip: Chip) -> tuple[Mapping[str, SystemRange], Allocation]:
+    """The commands of a kernel."""
+    verify(part.kernel)
+    systems = _systems(part.kernel, part.shapes, chip, part.addresses)
+    commands = unroll(part.kernel, part.shapes, chip)
+    allocation = allocate(commands, chip, first_byte=part.first_byte)
+    builder.systems += systems.values()
+    lowering = Lowering(allocation.addresses, {name: each.address for name, each in systems.items()}, chip)
     for command in commands:
         builder.add(command, lowering.instructions(command))
-    return Elaborated(kernel, builder.program.end(), systems, allocation, builder.positions)
+    return systems, allocation
 
 
 def _changes(kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip, commands: int) -> Sequence[str]:
@@ -127,10 +161,11 @@ def _systems(
 class _ProgramBuilder:
     """Appends instructions to a program, each waiting for no more than it has to."""
 
-    def __init__(self, chip: Chip, systems: Sequence[SystemRange], group_limit: int | None) -> None:
+    def __init__(self, chip: Chip, group_limit: int | None) -> None:
         self.program = Program(chip, group_limit=group_limit)
-        self.positions: dict[tuple[int, Engine, int], Position] = {}
-        self._hazards = Hazards(chip, systems)
+        self.positions: Positions = {}
+        self.systems: list[SystemRange] = []
+        self._hazards = Hazards(chip, self.systems)
         self._last: dict[Command, Instruction] = {}
 
     def add(self, command: Command, instructions: Sequence[Instruction]) -> None:
