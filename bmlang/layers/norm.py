@@ -7,6 +7,7 @@ from math import prod
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import FLOATS, Call, Feed, Layer, LocalForm, Piece, lines
@@ -24,6 +25,9 @@ from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.tensors import Tile
 
 __all__ = ["LayerNorm", "RmsNorm", "batch_norm", "group_norm", "layer_norm", "rms_norm"]
+
+
+Wide = NDArray[np.float64]
 
 
 class RowNorm(Layer):
@@ -60,7 +64,7 @@ class RowNorm(Layer):
             found = found + bias.astype(np.float64).reshape(row)
         return found.reshape(x.shape)
 
-    def normalised(self, rows: Array, eps: float) -> Array:
+    def normalised(self, rows: Wide, eps: float) -> Wide:
         """Rows in float64 along the last dimension."""
         raise NotImplementedError
 
@@ -103,7 +107,7 @@ class LayerNorm(RowNorm):
 
     name = "bm::layer_norm"
 
-    def normalised(self, rows: Array, eps: float) -> Array:
+    def normalised(self, rows: Wide, eps: float) -> Wide:
         centred = rows - rows.mean(-1, keepdims=True)
         return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps)
 
@@ -122,7 +126,7 @@ class RmsNorm(RowNorm):
 
     name = "bm::rms_norm"
 
-    def normalised(self, rows: Array, eps: float) -> Array:
+    def normalised(self, rows: Wide, eps: float) -> Wide:
         return rows / np.sqrt((rows**2).mean(-1, keepdims=True) + eps)
 
     def emit_rows(self, k: Builder, out: Tile, x: Tile, row: int, eps: float) -> None:

@@ -8,13 +8,13 @@ from typing import cast
 import numpy as np
 
 from bmlang.graph.graph import Array, Attribute
-from bmlang.layers.base import Call, Feed, Layer, LocalForm, Piece, lines
+from bmlang.layers.base import FLOATS, Call, Feed, Layer, LocalForm, Piece, lines
 from bmlang.layers.pointwise import common_dtype
 from bmlang.layers.reduction import Rows, axes_of, bytes_of, pairwise
 from bmlang.layers.region import Region
 from bmlang.layers.registry import add
 from bmlang.layers.tensor import Operand, Tensor, apply
-from tpukernel.dtypes import Dtype, f32
+from tpukernel.dtypes import f32
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.tensors import Tile
@@ -35,7 +35,7 @@ class Reduce(Layer):
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
         (x,) = inputs
         assert x is not None  # noqa: S101
-        common_dtype(self.name.removeprefix("bm::"), [x], (*cast("tuple[Dtype, ...]", Layer.dtypes),))
+        common_dtype(self.name.removeprefix("bm::"), [x], FLOATS)
         axes = axes_of(self.name, len(x.shape), attrs["axis"])
         if attrs["keepdims"]:
             return TensorSpec(tuple(1 if axis in axes else size for axis, size in enumerate(x.shape)), x.dtype)
