@@ -1,4 +1,4 @@
-"""BMLang: tensor programs and models for Sophon TPUs.
+"""BMLang: tensor programs and models for Sophon TPUs::
 
     import bmlang as bm
 
