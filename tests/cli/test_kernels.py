@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pty
@@ -234,6 +235,25 @@ def test_a_file_that_fails(
     assert complaint in message and (f"broken.py:{line}" in message or complaint == "KER103")
     assert "CLI110" in tpukernel.fails("run", tmp_path / "kernels.txt")
     assert "No such file" in tpukernel.fails("run", tmp_path / "none.py")
+
+
+@pytest.mark.parametrize("command", ["run", "bench", "memory", "cost", "trace"])
+def test_a_kernel_that_fails_says_where(tpukernel: Command, file: Path, command: str) -> None:
+    message = tpukernel(command, scale(file), "--shape", "8,50", *(["--random"] if command == "run" else [])).err
+    assert "CLI114: kernel scale failed: ValueError: not enough values to unpack" in message and "Traceback" not in message
+    assert "at kernels.py:9:5\n     | n, c, h, w = x.shape\n     | ^^^^^^^^^^\n" in message
+
+
+def test_errors_of_this_package_keep_their_traceback(tpukernel: Command, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("tpukernel.lang.elaborate"), "SYSTEM_ALIGNMENT", 0)
+    with pytest.raises(ZeroDivisionError):
+        tpukernel("memory", scale(file), "--shape", "1,8,4,50")
+
+
+def test_fast_numerics_are_named(tpukernel: Command, file: Path) -> None:
+    shape = ("--random", "--shape", "1,8,4,50", "--numerics", "fast")
+    assert tpukernel("run", scale(file), *shape).lines[-1] == "numerics: fast"
+    assert json.loads(tpukernel("run", scale(file), *shape, "--json").out)["numerics"] == "fast"
 
 
 @given(st.binary(max_size=200), st.booleans())

@@ -177,6 +177,7 @@ def test_a_tuned_kernel_is_a_kernel() -> None:
     assert tuned.elaborate({"x": x.shape}) is tuned.elaborate({"x": x.shape}, tile=chosen)
     assert tuned.tuned({"x": x.shape}, tile=7) == {"tile": 7}
     assert ("tile", "32") in tuned.ir().attributes
+    assert repr(tuned) == "<kernel tiles(x: in, out: out), autotune(tile=[16, 64, 512, 4096])>" and "autotune(tile=" in page(tuned)
 
 
 def test_choices_that_do_not_fit_are_passed_over_and_others_are_not() -> None:

@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from tpukernel.cli.kernel_arguments import add_kernel_arguments, dtypes_of, keywords_of, lists_of, named, shapes_of
+from tpukernel.cli.kernel_arguments import add_kernel_arguments, dtypes_of, keywords_of, lists_of, named, shapes_of, traced
 from tpukernel.cli.kernel_files import kernel_of
 from tpukernel.cost import Mode
 from tpukernel.files import save_atomically
@@ -70,7 +70,8 @@ def _swept(arguments: argparse.Namespace) -> Sweep:
     keywords = keywords_of(arguments) | lists_of(arguments.sweep)
     points = points_of(kernel, shapes_of(arguments, kernel), dtypes_of(arguments, kernel), keywords)
     shown = _progress(points, arguments)
-    rows = [row_of(kernel, point, arguments.chip, mode=arguments.mode, simulate=arguments.simulate) for point in shown]
+    with traced(kernel):
+        rows = [row_of(kernel, point, arguments.chip, mode=arguments.mode, simulate=arguments.simulate) for point in shown]
     return Sweep(kernel.signature.name, tuple(rows))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tpukernel.errors import TpuError
 
-__all__ = ["ArrayFileError", "KernelArgumentError", "KernelChoiceError", "KernelFileError"]
+__all__ = ["ArrayFileError", "KernelArgumentError", "KernelChoiceError", "KernelFailedError", "KernelFileError"]
 
 
 class KernelFileError(TpuError, code="CLI110"):
@@ -21,3 +21,7 @@ class ArrayFileError(TpuError, code="CLI112"):
 
 class KernelArgumentError(TpuError, code="CLI113"):
     """What was given on the command line does not fit the kernel: an input is missing, a tensor is unknown, a type contradicts a file."""
+
+
+class KernelFailedError(TpuError, code="CLI114"):
+    """The Python of a kernel raised an exception while the kernel was traced, as when it unpacks four dimensions of a tensor with two."""

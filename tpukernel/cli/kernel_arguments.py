@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import AbstractContextManager, redirect_stdout
 from itertools import product
 from typing import TYPE_CHECKING
 
-from tpukernel.cli.errors import KernelArgumentError
-from tpukernel.cli.kernel_files import kernel_of
+from tpukernel.cli.errors import KernelArgumentError, KernelFailedError
+from tpukernel.cli.kernel_files import kernel_of, users_errors
 from tpukernel.dtypes import DTYPES, Dtype, DtypeNameError, dtype_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = [
     "named",
     "only_shapes_of",
     "shapes_of",
+    "traced",
 ]
 
 Named = tuple[str, str]
@@ -171,7 +172,13 @@ def elaborated_of(arguments: argparse.Namespace) -> Elaborated:
     with redirect_stdout(sys.stderr):
         kernel = kernel_of(arguments.kernel)
         shapes, dtypes = only_shapes_of(arguments, kernel), dtype_by_name(arguments, kernel)
-        return kernel.elaborate(shapes, dtypes, arguments.chip, **keywords_of(arguments))
+        with traced(kernel):
+            return kernel.elaborate(shapes, dtypes, arguments.chip, **keywords_of(arguments))
+
+
+def traced(kernel: Kernel) -> AbstractContextManager[None]:
+    """Inside, an exception of the kernel's own Python is a `KernelFailedError`."""
+    return users_errors(KernelFailedError, f"kernel {kernel.signature.name} failed")
 
 
 def _need_known(names: Iterable[str], kernel: Kernel) -> None:

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from tpukernel.cli.errors import KernelChoiceError, KernelFileError
 from tpukernel.errors import TpuError
+from tpukernel.source import Position
 
 if TYPE_CHECKING:
     from tpukernel.lang import Kernel
 
-__all__ = ["is_kernel_file", "kernel_of", "kernels_in"]
+__all__ = ["is_kernel_file", "kernel_of", "kernels_in", "users_errors"]
+
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def is_kernel_file(named: str) -> bool:
@@ -89,25 +93,41 @@ def _imported(path: Path) -> ModuleType:
         sys.path.insert(0, folder)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    try:
+    with users_errors(KernelFileError, f"importing {path} failed"):
         spec.loader.exec_module(module)
-    except TpuError:
-        raise
-    except (Exception, SystemExit) as error:  # whatever the user's file does
-        raise KernelFileError(
-            f"importing {path} failed: {type(error).__name__}: {error}",
-            where=_place(error, path),
-            help="python FILE shows the whole traceback",
-        ) from error
     return module
 
 
-def _place(error: BaseException, path: Path) -> str:
-    """The innermost line of the file itself."""
+@contextmanager
+def users_errors(kind: type[TpuError], what: str) -> Generator[None]:
+    """Exceptions of the user's own Python as named errors with the line; those of this package stay what they are.
+
+    Args:
+        kind: the class of the error.
+        what: begin of its message.
+    """
+    try:
+        yield
+    except TpuError:
+        raise
+    except (Exception, SystemExit) as error:
+        place = _place(error)
+        if place is None:
+            raise  # ours: the whole traceback is needed
+        raise kind(
+            f"{what}: {type(error).__name__}: {error}", where=place.rendered(), help="python FILE shows the whole traceback"
+        ) from error
+
+
+def _place(error: BaseException) -> Position | None:
+    """Where an exception comes from; None if this package raised it."""
     if isinstance(error, SyntaxError) and error.filename is not None:
-        return f"{Path(error.filename).name}:{error.lineno}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
-    return f"{path.name}:{lines[-1]}" if lines else path.name
+        return Position(error.filename, error.lineno or 0)
+    frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen importlib")]
+    last = frames[-1]
+    if Path(last.filename).is_relative_to(_PACKAGE):
+        return None
+    return Position(last.filename, last.lineno or 0, (last.colno or 0) + 1, last.end_lineno or 0, (last.end_colno or 0) + 1)
 
 
 _LOADERS: Final[Mapping[str, Callable[[Path], Mapping[str, Kernel]]]] = {".py": _python_kernels}

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from tpukernel.cli.arrays import read_array, write_array
 from tpukernel.cli.errors import KernelArgumentError
-from tpukernel.cli.kernel_arguments import add_kernel_arguments, dtype_by_name, keywords_of, only_shapes_of
+from tpukernel.cli.kernel_arguments import add_kernel_arguments, dtype_by_name, keywords_of, only_shapes_of, traced
 from tpukernel.cli.kernel_files import kernel_of
 from tpukernel.dtypes import Dtype, dtype_of, f32
 from tpukernel.markup import text_table
+from tpukernel.sim.choice import NUMERICS
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage]
@@ -44,6 +45,9 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default: %(default)s)")
     parser.add_argument("--output", type=_output, action="append", default=[], metavar="[NAME=]FILE", help="write an output as a .npy file")
     parser.add_argument("--engine", choices=("jit", "interpreter"), default="jit", help="what executes it (default: %(default)s)")
+    parser.add_argument(
+        "--numerics", choices=NUMERICS, default="exact", help="fast: products of floats in any order (default: %(default)s)"
+    )
     parser.add_argument("--no-check", action="store_true", help="without looking for races, unwritten reads, and so on")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
@@ -68,7 +72,9 @@ def _run(arguments: argparse.Namespace) -> str | None:
         files = _output_files(arguments.output, kernel)
         arrays, keywords = _inputs(arguments, kernel), keywords_of(arguments)
         begin = perf_counter()
-        found = kernel.run(*arrays, chip=arguments.chip, engine=arguments.engine, check=not arguments.no_check, **keywords)
+        engine, numerics, check = arguments.engine, arguments.numerics, not arguments.no_check
+        with traced(kernel):
+            found = kernel.run(*arrays, chip=arguments.chip, engine=engine, check=check, numerics=numerics, **keywords)
         seconds = perf_counter() - begin
     for name, path in files.items():
         write_array(path, found[name])
@@ -76,9 +82,10 @@ def _run(arguments: argparse.Namespace) -> str | None:
         return None
     told = {name: _told(array) | {"file": str(files.get(name, ""))} for name, array in found.items()}
     if arguments.json:
-        return json.dumps({"kernel": kernel.signature.name, "chip": arguments.chip, "seconds": seconds, "outputs": told}, indent=1)
+        head = {"kernel": kernel.signature.name, "chip": arguments.chip, "numerics": numerics, "seconds": seconds}
+        return json.dumps(head | {"outputs": told}, indent=1)
     rows = [_HEAD, *(_row(name, each) for name, each in told.items())]
-    return "\n".join(text_table(rows, (2, 3, 4, 5)))
+    return "\n".join([*text_table(rows, (2, 3, 4, 5)), *(["numerics: fast"] if numerics == "fast" else [])])
 
 
 def _output_files(given: Sequence[tuple[str, Path]], kernel: Kernel) -> dict[str, Path]:

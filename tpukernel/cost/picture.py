@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from tpukernel.chips.chip import Engine
+from tpukernel.cost.report import table, totals
 from tpukernel.errors import TpuError
+from tpukernel.isa.listing import line
 from tpukernel.markup import colour, element, svg, text
 
 if TYPE_CHECKING:
@@ -97,8 +100,8 @@ def _legend(colours: Mapping[str, str], width: int, y: float) -> Iterator[str]:
 
 def timeline_page(timeline: Timeline) -> str:
     """The picture, the totals, and the first commands of the table, as HTML."""
-    table, _, totals = timeline.text().partition("\n\n")
-    return element("div", timeline_svg(timeline), _pre(totals), _details("commands", table.splitlines()))
+    shown = list(table(timeline.entries[:SHOWN_LINES]))
+    return element("div", timeline_svg(timeline), _pre("\n".join(totals(timeline))), _details("commands", shown, len(timeline.entries)))
 
 
 def program_page(program: Program) -> str:
@@ -111,15 +114,15 @@ def program_page(program: Program) -> str:
         times = timeline_page(program.timeline())
     except TpuError as error:  # a chip or a command without known cycles
         times = _pre(f"no timeline: {error}")
-    return element("div", element("p", text(head)), times, _details("listing", program.listing().splitlines()))
+    lines = (line(instruction, program.chip) for instruction in program)
+    return element("div", element("p", text(head)), times, _details("listing", list(islice(lines, SHOWN_LINES)), len(program)))
 
 
 def _pre(plain: str) -> str:
     return element("pre", text(plain), style="line-height:1.2")
 
 
-def _details(title: str, lines: list[str]) -> str:
-    """Lines that can be opened; of many only the first."""
-    left = len(lines) - SHOWN_LINES
-    shown = [*lines[:SHOWN_LINES], f"... and {left} more"] if left > 0 else lines
-    return element("details", element("summary", text(title)), _pre("\n".join(shown)))
+def _details(title: str, lines: list[str], count: int) -> str:
+    """Lines that can be opened, the first ones of so many commands."""
+    more = [f"... and {count - SHOWN_LINES} more"] if count > SHOWN_LINES else []
+    return element("details", element("summary", text(title)), _pre("\n".join([*lines, *more])))

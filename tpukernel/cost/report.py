@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from tpukernel.markup import text_table
 if TYPE_CHECKING:
     from tpukernel.cost.timeline import Entry, Timeline
 
-__all__ = ["cost_notes", "data", "text", "waits_for"]
+__all__ = ["cost_notes", "data", "table", "text", "totals", "waits_for"]
 
 _ENGINES: tuple[Engine, Engine] = ("tiu", "gdma")
 _HEAD = ("start", "end", "cycles", "engine", "id", "waits", "command", "bytes", "notes")
@@ -38,8 +38,17 @@ def waits_for(entry: Entry) -> str:
 
 def text(timeline: Timeline) -> str:
     """A table of the commands, totals, advice."""
-    rows = [_HEAD, *(_row(entry) for entry in timeline.entries)]
-    return "\n".join([*text_table(rows, _RIGHT), "", *_totals(timeline), *(f"advice: {line}" for line in timeline.advice())])
+    return "\n".join([*table(timeline.entries), "", *totals(timeline)])
+
+
+def table(entries: Sequence[Entry]) -> Iterator[str]:
+    """The lines of a table of commands."""
+    return text_table([_HEAD, *map(_row, entries)], _RIGHT)
+
+
+def totals(timeline: Timeline) -> list[str]:
+    """The lines of totals and advice."""
+    return [*_totals(timeline), *(f"advice: {line}" for line in timeline.advice())]
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

@@ -61,10 +61,11 @@ class Kernel:
 
     def __repr__(self) -> str:
         tensors = ", ".join(f"{name}: {direction}" for name, direction in self.signature.tensors.items())
-        return f"<kernel {self.signature.name}({tensors})>"
+        tuning = f", {self._tuning}" if self._tuning is not None else ""
+        return f"<kernel {self.signature.name}({tensors}){tuning}>"
 
     def _repr_html_(self) -> str:
-        return kernel_page(self.signature, self.__doc__, list(self._cache.values()))
+        return kernel_page(self.signature, self.__doc__, list(self._cache.values()), str(self._tuning or ""))
 
     # ------------------------------------------------------------------ running
 

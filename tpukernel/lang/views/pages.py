@@ -13,13 +13,14 @@ from tpukernel.markup import element, html_table, text
 __all__ = ["kernel_page"]
 
 
-def kernel_page(signature: Signature, doc: str | None, elaborated: Sequence[Elaborated]) -> str:
+def kernel_page(signature: Signature, doc: str | None, elaborated: Sequence[Elaborated], tuning: str = "") -> str:
     """What a kernel takes and says of itself, and for which shapes it was elaborated so far. Nothing is traced for it.
 
     Args:
         signature: its signature.
         doc: its docstring.
         elaborated: what it keeps of its elaborations.
+        tuning: how its keywords are chosen.
     """
     tensors = ", ".join(f"{name}: {direction}" for name, direction in signature.tensors.items())
     keywords = ", ".join(name if value is inspect.Parameter.empty else f"{name} = {value!r}" for name, value in signature.defaults.items())
@@ -27,6 +28,8 @@ def kernel_page(signature: Signature, doc: str | None, elaborated: Sequence[Elab
     parts = [element("p", element("b", head))]
     if doc:
         parts.append(element("pre", text(inspect.cleandoc(doc))))
+    if tuning:
+        parts.append(element("p", element("code", text(tuning))))
     if signature.position.file:
         parts.append(element("p", text(str(signature.position))))
     if elaborated:
