@@ -136,7 +136,16 @@ def line_calls(operation: LineOperation, places: Sequence[Place], words: Sequenc
         None for lines that have too many different distances.
     """
     found = nests([place.host for place in places])
-    return None if found is None else [_call(operation, places, words, nanoseconds, nest) for nest in found]
+    return None if found is None else [_call(operation, places, words, nanoseconds, _outermost_first(nest)) for nest in found]
+
+
+def _outermost_first(nest: Nest) -> Nest:
+    """The same lines in the same order, in loops of which the first one does something: its turns are the units of work."""
+    if nest.last != nest.sizes[-1]:
+        return nest
+    order = sorted(range(DIMS), key=lambda dim: nest.sizes[dim] == 1)
+    sizes = tuple(nest.sizes[dim] for dim in order)
+    return Nest(sizes, sizes[-1], nest.offsets, tuple(tuple(steps[dim] for dim in order) for steps in nest.strides))
 
 
 def _call(operation: LineOperation, places: Sequence[Place], words: Sequence[int], nanoseconds: float, nest: Nest) -> Call:
