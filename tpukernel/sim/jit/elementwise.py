@@ -56,6 +56,7 @@ def operation(request: Request) -> Elementwise:
         sources=tuple(dtype.itemsize for dtype in request.sources),
         body=lambda values: [body(values)],
         width=_width(request),
+        vectors=4 if op in _COMPUTED and not a.is_float else 2,  # widened integers fill the vectors that they are loaded with
     )
 
 
