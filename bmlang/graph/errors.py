@@ -8,7 +8,7 @@ from __future__ import annotations
 from tpukernel.errors import TpuError
 from tpukernel.source import Position
 
-__all__ = ["GraphError", "GraphStructureError"]
+__all__ = ["GraphConstantError", "GraphError", "GraphLimitError", "GraphNameError", "GraphStructureError", "GraphSyntaxError"]
 
 
 class GraphError(TpuError):
@@ -27,3 +27,19 @@ class GraphError(TpuError):
 
 class GraphStructureError(GraphError, code="BML140"):
     """A graph contradicts itself: a name that nothing makes, two makers of one name, a cycle."""
+
+
+class GraphSyntaxError(GraphError, code="BML160"):
+    """A text is no graph: something stands where the language does not have it."""
+
+
+class GraphNameError(GraphError, code="BML161"):
+    """A name of a graph as text stands for nothing, or for two things."""
+
+
+class GraphConstantError(GraphError, code="BML162"):
+    """The value of a constant is missing, or does not fit its shape and data type."""
+
+
+class GraphLimitError(GraphError, code="BML163"):
+    """A graph as text is too large."""

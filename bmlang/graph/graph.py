@@ -105,6 +105,16 @@ class Graph:
             constants={name: value for name, value in all_constants.items() if name in kept},
         )
 
+    def equals(self, other: Graph) -> bool:
+        """Whether both are the same in everything but the places in the user's source: names, order, and the bits of constants."""
+        mine, its = self.constants, other.constants
+        return (
+            (self.name, self.inputs, self.outputs, dict(self.specs), self.nodes)
+            == (other.name, other.inputs, other.outputs, dict(other.specs), other.nodes)
+            and list(mine) == list(its)
+            and all(mine[name].dtype == its[name].dtype and mine[name].tobytes() == its[name].tobytes() for name in mine)
+        )
+
     def __str__(self) -> str:
         from bmlang.graph.text import text_of
 
