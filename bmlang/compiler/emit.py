@@ -16,6 +16,7 @@ from bmlang.graph.graph import Graph, Node
 from bmlang.layers.base import Piece
 from bmlang.layers.region import Region
 from bmlang.layers.registry import layer_of
+from bmlang.layers.system import System
 from tpukernel.chips.chip import Chip, Engine
 from tpukernel.dtypes import Dtype, dtype_of
 from tpukernel.isa.program import Program
@@ -148,6 +149,10 @@ class _Emitter:
             name = self._owner(name)
         return self._open.parameter(name, offset, shape, dtype)
 
+    def _whole(self, name: str) -> System:
+        """A tensor for a global form."""
+        return System(self._graph.specs[name], lambda offset, shape: self._system(name, offset, shape))
+
     # ------------------------------------------------------------------ nodes
 
     def _pin(self, node: Node) -> Position:
@@ -160,8 +165,8 @@ class _Emitter:
 
     def _emit_node(self, group: Emitted) -> None:
         node = group.node
-        outs = [self._system(name, 0, self._graph.specs[name].shape) for name in node.outputs]
-        ins = [self._system(name, 0, self._graph.specs[name].shape) if name else None for name in node.inputs]
+        outs = [self._whole(name) for name in node.outputs]
+        ins = [self._whole(name) if name else None for name in node.inputs]
         with pinned(self._pin(node)):
             layer_of(node.op).emit(self._open.k, outs, ins, group.call)
         self._close()

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.region import Region
+from bmlang.layers.system import System
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.tensors import Dim4, Layout
 from tpukernel.dtypes import Dtype, bf16, f16, f32
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.signature import TensorSpec
-from tpukernel.lang.tensors import Global, Tile
+from tpukernel.lang.tensors import Tile
 
 __all__ = ["FLOATS", "Call", "Feed", "Layer", "LocalForm", "Packed", "Piece", "lines"]
 
@@ -189,7 +190,7 @@ class Layer(ABC):
         """The local form; None where there is none for these inputs."""
         return None
 
-    def emit(self, k: Builder, outs: Sequence[Global], ins: Sequence[Global | None], call: Call) -> None:
+    def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
         """The global form: writes the outputs in system memory.
 
         Raises:

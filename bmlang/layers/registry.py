@@ -16,7 +16,20 @@ __all__ = ["ENTRY_POINTS", "all_layers", "layer_of", "register"]
 
 ENTRY_POINTS: Final = "bmlang.layers"
 """Group of entry points with which packages bring layers: importing what it names registers them."""
-FAMILIES: Final = ("activations", "cast", "conv", "elementwise", "matmul", "norm", "pool", "reduce", "shape", "softmax")
+FAMILIES: Final = (
+    "activations",
+    "arrange",
+    "cast",
+    "compare",
+    "conv",
+    "elementwise",
+    "matmul",
+    "norm",
+    "pool",
+    "reduce",
+    "shape",
+    "softmax",
+)
 """The modules with the built-in layers."""
 
 _LAYERS: dict[str, Registered] = {}

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import EllipsisType
 from typing import NoReturn, TypeAlias, cast
 
 import numpy as np
 
 from bmlang.graph.graph import Array, Attribute, Graph, Node, unused_name
 from bmlang.layers.base import Layer
-from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError, OutsideFunctionError
+from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError, OutsideFunctionError, ShapeError
 from bmlang.layers.registry import layer_of
 from tpukernel.dtypes import Dtype, DtypeNameError, dtype_of, f32
 from tpukernel.lang.signature import TensorSpec
@@ -24,6 +25,8 @@ __all__ = ["Operand", "Tensor", "Tracer", "apply", "apply_many", "here"]
 PACKAGES = ("bmlang.layers", "bmlang.program", "contextlib")
 Operand: TypeAlias = "Tensor | Array | float | int | bool"
 """What an operator takes: a tensor of the function, a numpy array (which becomes a coefficient), or a number."""
+Index: TypeAlias = "slice | int | EllipsisType"
+"""What may stand between the brackets, per dimension."""
 
 
 def here() -> Position:
@@ -161,6 +164,10 @@ class Tensor:
     def __neg__(self) -> Tensor:
         return apply("bm::neg", self)
 
+    def __getitem__(self, index: Index | tuple[Index, ...]) -> Tensor:
+        """A box: `x[:, 2:5, 0]`; a number drops its dimension."""
+        return _box(self, index if isinstance(index, tuple) else (index,))
+
     def __abs__(self) -> Tensor:
         return apply("bm::abs", self)
 
@@ -181,6 +188,35 @@ class Tensor:
 
     def __le__(self, other: Operand) -> Tensor:
         return apply("bm::le", self, other)
+
+
+def _box(x: Tensor, index: tuple[Index, ...]) -> Tensor:
+    dots = [place for place, each in enumerate(index) if each is Ellipsis]
+    given = len(index) - len(dots)
+    if given > x.ndim or len(dots) > 1:
+        raise ShapeError(f"{given} indices for {x!r}, which has {x.ndim} dimensions", position=here(), help="leave out what is too much")
+    missing = (slice(None),) * (x.ndim - given)
+    full = (*index[: dots[0]], *missing, *index[dots[0] + 1 :]) if dots else (*index, *missing)
+    spans = [_span(x, axis, each) for axis, each in enumerate(full) if each is not Ellipsis]
+    start, size = [first for first, _ in spans], [count for _, count in spans]
+    found = x if size == list(x.shape) else apply("bm::slice", x, start=start, size=size)
+    kept = [count for count, each in zip(size, full, strict=True) if isinstance(each, slice)]
+    return found if len(kept) == x.ndim else apply("bm::reshape", found, shape=kept or [1])
+
+
+def _span(x: Tensor, axis: int, index: Index) -> tuple[int, int]:
+    """First element and how many, along a dimension."""
+    size = x.shape[axis]
+    if isinstance(index, slice):
+        first, last, step = index.indices(size)
+        if step != 1:
+            raise ShapeError(f"a step of {step} in a slice of {x!r}", position=here(), help="take every element, step 1")
+        if last <= first:
+            raise ShapeError(f"an empty slice of dimension {axis} of {x!r}", position=here(), help="take one element or more")
+        return first, last - first
+    if not isinstance(index, int) or not -size <= index < size:
+        raise ShapeError(f"index {index!r} of dimension {axis} of {x!r}", position=here(), help=f"give a number below {size}, or a slice")
+    return index % size, 1
 
 
 def apply(op: str, *inputs: Operand | None, **attrs: object) -> Tensor:
@@ -207,7 +243,10 @@ def apply_many(op: str, *inputs: Operand | None, **attrs: object) -> list[Tensor
         raise OutsideFunctionError(f"{op} was called without a tensor of a function", position=here(), help="call it inside a @bm.function")
     values = attributes(layer, attrs)
     numbers = next(each.dtype for each in inputs if isinstance(each, Tensor))
-    names = [name_of(tracer, each, numbers) for each in (*inputs, *(None,) * (len(layer.inputs) - len(inputs)))]
+    names = [
+        name_of(tracer, each, numbers)
+        for each in (*inputs, *(None,) * (sum(not name.endswith("*") for name in layer.inputs) - len(inputs)))
+    ]
     specs = [tracer.specs[name] if name else None for name in names]
     check_inputs(layer, specs)
     made = layer.infer(specs, values)

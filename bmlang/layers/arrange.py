@@ -1,0 +1,279 @@
+"""Layers that put elements elsewhere: joining, cutting, padding, repeating, and other orders of the dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from math import prod
+from typing import cast
+
+import numpy as np
+
+from bmlang.graph.graph import Array, Attribute
+from bmlang.layers.base import Call, Layer
+from bmlang.layers.errors import OperatorArgumentError, ShapeError
+from bmlang.layers.pointwise import common_dtype
+from bmlang.layers.registry import register
+from bmlang.layers.shape import reshape
+from bmlang.layers.system import System, copy_box, fill
+from bmlang.layers.tensor import Operand, Tensor, apply, here
+from tpukernel.dtypes import DTYPES
+from tpukernel.lang.builder import Builder
+from tpukernel.lang.signature import TensorSpec
+
+__all__ = ["Concat", "Pad", "Slice", "Swap", "Tile", "concat", "pad", "permute", "slice", "split", "tile", "transpose"]
+
+EVERY = tuple(DTYPES.values())
+
+
+class _Moving(Layer):
+    """A layer that copies elements as they are."""
+
+    dtypes = EVERY
+
+    def source(self, inputs: Sequence[TensorSpec | None]) -> TensorSpec:
+        """Spec of the first input."""
+        x = inputs[0]
+        assert x is not None  # noqa: S101
+        return x
+
+
+@register
+class Concat(_Moving):
+    """Tensors one behind the other along a dimension."""
+
+    name = "bm::concat"
+    inputs = ("x", "more*")
+    defaults: Mapping[str, object] = {"axis": ...}
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        given = [spec for spec in inputs if spec is not None]
+        first, axis = given[0], axis_of("concat", len(given[0].shape), attrs["axis"])
+        dtype = common_dtype("concat", given, EVERY)
+        for spec in given[1:]:
+            if len(spec.shape) != len(first.shape) or any(
+                a != b for k, (a, b) in enumerate(zip(spec.shape, first.shape, strict=True)) if k != axis
+            ):
+                told = " and ".join(str(list(each.shape)) for each in given)
+                raise ShapeError(f"concat of {told} along dimension {axis}", position=here(), help="all other sizes are equal")
+        return TensorSpec((*first.shape[:axis], sum(spec.shape[axis] for spec in given), *first.shape[axis + 1 :]), dtype)
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+        return np.concatenate([each for each in inputs if each is not None], cast("int", attrs["axis"]))
+
+    def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
+        (out,), offset = outs, 0
+        rank = len(out.spec.shape)
+        axis = axis_of("concat", rank, call.attrs["axis"])
+        for each in ins:
+            if each is not None:
+                to = tuple(offset if place == axis else 0 for place in range(rank))
+                copy_box(k, out, to, each, (0,) * rank, each.spec.shape)
+                offset += each.spec.shape[axis]
+
+
+@register
+class Slice(_Moving):
+    """A box of x."""
+
+    name = "bm::slice"
+    defaults: Mapping[str, object] = {"start": ..., "size": ...}
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        x = self.source(inputs)
+        start, size = cast("tuple[int, ...]", attrs["start"]), cast("tuple[int, ...]", attrs["size"])
+        inside = all(first >= 0 and count > 0 and first + count <= whole for first, count, whole in zip(start, size, x.shape, strict=False))
+        if len(start) != len(x.shape) or len(size) != len(x.shape) or not inside:
+            raise ShapeError(
+                f"x {list(x.shape)} has no box of {list(size)} at {list(start)}",
+                position=here(),
+                help="stay inside, with one size of 1 or more per dimension",
+            )
+        return TensorSpec(size, x.dtype)
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+        x = inputs[0]
+        assert x is not None  # noqa: S101
+        start, size = cast("tuple[int, ...]", attrs["start"]), cast("tuple[int, ...]", attrs["size"])
+        return x[tuple(np.s_[first : first + count] for first, count in zip(start, size, strict=True))]
+
+    def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
+        (out,), (x,) = outs, ins
+        assert x is not None  # noqa: S101
+        start, size = cast("tuple[int, ...]", call.attrs["start"]), cast("tuple[int, ...]", call.attrs["size"])
+        copy_box(k, out, (0,) * len(size), x, start, size)
+
+
+@register
+class Pad(_Moving):
+    """x with elements of one value around it."""
+
+    name = "bm::pad"
+    defaults: Mapping[str, object] = {"before": ..., "after": ..., "value": 0.0}
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        x = self.source(inputs)
+        before, after = cast("tuple[int, ...]", attrs["before"]), cast("tuple[int, ...]", attrs["after"])
+        if not len(before) == len(after) == len(x.shape) or min(*before, *after) < 0:
+            raise ShapeError(
+                f"x {list(x.shape)} padded by {before} and {after}", position=here(), help="give one number of 0 or more per dimension"
+            )
+        return TensorSpec(tuple(a + size + b for a, size, b in zip(before, x.shape, after, strict=True)), x.dtype)
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+        x = inputs[0]
+        assert x is not None  # noqa: S101
+        before, after = cast("tuple[int, ...]", attrs["before"]), cast("tuple[int, ...]", attrs["after"])
+        widths = list(zip(before, after, strict=True))
+        return np.pad(x, widths, constant_values=np.asarray(attrs["value"], x.dtype))
+
+    def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
+        (out,), (x,) = outs, ins
+        assert x is not None  # noqa: S101
+        fill(k, out, cast("float", call.attrs["value"]))
+        copy_box(k, out, cast("tuple[int, ...]", call.attrs["before"]), x, (0,) * len(x.spec.shape), x.spec.shape)
+
+
+@register
+class Tile(_Moving):
+    """x several times along each dimension."""
+
+    name = "bm::tile"
+    defaults: Mapping[str, object] = {"repeats": ...}
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        x = self.source(inputs)
+        repeats = cast("tuple[int, ...]", attrs["repeats"])
+        if len(repeats) != len(x.shape) or min(repeats) < 1:
+            raise ShapeError(
+                f"x {list(x.shape)} repeated {repeats} times", position=here(), help="give one number of 1 or more per dimension"
+            )
+        return TensorSpec(tuple(size * count for size, count in zip(x.shape, repeats, strict=True)), x.dtype)
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+        x = inputs[0]
+        assert x is not None  # noqa: S101
+        return np.tile(x, cast("tuple[int, ...]", attrs["repeats"]))
+
+    def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
+        (out,), (x,) = outs, ins
+        assert x is not None  # noqa: S101
+        shape = x.spec.shape
+        for index in product(*(range(count) for count in cast("tuple[int, ...]", call.attrs["repeats"]))):
+            to = tuple(place * size for place, size in zip(index, shape, strict=True))
+            copy_box(k, out, to, x, (0,) * len(shape), shape)
+
+
+@register
+class Swap(_Moving):
+    """x, seen as (outer, a, b, inner), with a and b exchanged: (outer, b, a, inner)."""
+
+    name = "bm::swap"
+    defaults: Mapping[str, object] = {"sizes": ..., "shape": ...}
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        return TensorSpec(cast("tuple[int, ...]", attrs["shape"]), self.source(inputs).dtype)
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+        x = inputs[0]
+        assert x is not None  # noqa: S101
+        return x.reshape(cast("tuple[int, ...]", attrs["sizes"])).transpose(0, 2, 1, 3).reshape(cast("tuple[int, ...]", attrs["shape"]))
+
+    def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
+        (out,), (x,) = outs, ins
+        assert x is not None  # noqa: S101
+        outer, a, b, inner = cast("tuple[int, int, int, int]", call.attrs["sizes"])
+        h, w = _factors(inner)
+        step = 32768
+        for place, first, start in product(range(outer), range(0, a, step), range(0, b, step)):
+            rows, columns = np.s_[first : min(first + step, a)], np.s_[start : min(start + step, b)]
+            block = place * a * b * inner
+            k.dma.transpose(out.view(block, (b, a, h, w))[columns, rows], x.view(block, (a, b, h, w))[rows, columns], "nc")
+
+
+def _factors(size: int) -> tuple[int, int]:
+    """A size as rows and columns of at most 65535."""
+    return next(((size // width, width) for width in range(min(size, 65535), 0, -1) if size % width == 0), (size, 1))
+
+
+def axis_of(name: str, rank: int, axis: Attribute) -> int:
+    """A dimension, counted from the front.
+
+    Raises:
+        OperatorArgumentError: there is none of that number.
+    """
+    if not isinstance(axis, int) or not -rank <= axis < rank:
+        raise OperatorArgumentError(f"axis {axis!r} of {name}", position=here(), help=f"give a dimension from 0 to {rank - 1}")
+    return axis % rank
+
+
+def concat(tensors: Sequence[Operand], axis: int) -> Tensor:
+    """Tensors one behind the other along a dimension."""
+    return apply("bm::concat", *tensors, axis=axis)
+
+
+def slice(x: Tensor, start: Sequence[int], size: Sequence[int]) -> Tensor:
+    """The box of x of this size that begins at an element."""
+    return apply("bm::slice", x, start=tuple(start), size=tuple(size))
+
+
+def split(x: Tensor, sizes: Sequence[int], axis: int) -> list[Tensor]:
+    """x cut along a dimension into parts of these sizes."""
+    place = axis_of("split", x.ndim, axis)
+    if sum(sizes) != x.shape[place]:
+        raise ShapeError(
+            f"x {list(x.shape)} cut into {list(sizes)} along dimension {place}", position=here(), help="the sizes add up to the dimension"
+        )
+    found: list[Tensor] = []
+    start = 0
+    for size in sizes:
+        begin = [start if axis_ == place else 0 for axis_ in range(x.ndim)]
+        found.append(slice(x, begin, [size if axis_ == place else whole for axis_, whole in enumerate(x.shape)]))
+        start += size
+    return found
+
+
+def pad(x: Tensor, before: Sequence[int], after: Sequence[int], value: float = 0.0) -> Tensor:
+    """x with so many elements of a value before and behind it along each dimension."""
+    return apply("bm::pad", x, before=tuple(before), after=tuple(after), value=value)
+
+
+def tile(x: Tensor, repeats: Sequence[int]) -> Tensor:
+    """x so many times along each dimension."""
+    return apply("bm::tile", x, repeats=tuple(repeats))
+
+
+def permute(x: Tensor, order: Sequence[int]) -> Tensor:
+    """x with its dimensions in another order."""
+    if sorted(order) != list(range(x.ndim)):
+        raise OperatorArgumentError(
+            f"order {list(order)} of permute of x {list(x.shape)}", position=here(), help="name each dimension once"
+        )
+    wanted = tuple(x.shape[axis] for axis in order)
+    current = [axis for axis in range(x.ndim) if x.shape[axis] != 1]
+    target = [axis for axis in order if x.shape[axis] != 1]
+    found, sizes = x, dict(enumerate(x.shape))
+    while current != target:
+        found, current = _swapped(found, current, target, sizes)
+    return found if found.shape == wanted else reshape(found, wanted)
+
+
+def _swapped(x: Tensor, current: Sequence[int], target: Sequence[int], sizes: Mapping[int, int]) -> tuple[Tensor, list[int]]:
+    """One exchange of neighbouring blocks: the longest block of the target that can be brought to its place."""
+    first = next(place for place, (one, other) in enumerate(zip(current, target, strict=True)) if one != other)
+    begin = current.index(target[first])
+    end = begin
+    while end < len(current) and first + end - begin < len(target) and current[end] == target[first + end - begin]:
+        end += 1
+    outer, a, b, inner = (list(current[:first]), list(current[first:begin]), list(current[begin:end]), list(current[end:]))
+    new = [*outer, *b, *a, *inner]
+    counts = tuple(prod(sizes[axis] for axis in block) for block in (outer, a, b, inner))
+    return apply("bm::swap", x, sizes=counts, shape=tuple(sizes[axis] for axis in new) or (1,)), new
+
+
+def transpose(x: Tensor, one: int, other: int) -> Tensor:
+    """x with two dimensions exchanged."""
+    order = list(range(x.ndim))
+    a, b = axis_of("transpose", x.ndim, one), axis_of("transpose", x.ndim, other)
+    order[a], order[b] = order[b], order[a]
+    return permute(x, order)
