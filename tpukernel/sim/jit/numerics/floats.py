@@ -279,12 +279,35 @@ def exact_nans(found: Value, exact: Callable[[], Value]) -> Value:
 
 
 def _apply(operation: Callable[[Value, Value], Value], a: Value, b: Value, dtype: Dtype) -> Value:
+    if dtype == bf16 and a.type.lanes % 2 == 0 and a.type.lanes:
+        return _apply_in_pairs(operation, a, b)
     x, y = widen(a, dtype), widen(b, dtype)
     found = operation(x, y)
     if dtype != f32:
         return narrow(found, dtype)
     bits = found.bitcast(I32)
     return bits.function.rarely(has_nan(found), bits, lambda: is_nan(found).choose(_nan_of(x, y), bits))
+
+
+def _apply_in_pairs(operation: Callable[[Value, Value], Value], a: Value, b: Value) -> Value:
+    """The same for bf16: of two neighbours in a word of 32 bits one is a float value without its lower half, the other one when it is
+    shifted, so that no vector has to be taken apart and put together.
+    """
+    function, words = a.function, I32.vector(a.type.lanes // 2)
+    one, other = (function.emit(words, f"bitcast {value} to {words}") for value in (a, b))
+    even = operation((one << 16).bitcast(F32), (other << 16).bitcast(F32))
+    odd = operation((one & 0xFFFF0000).bitcast(F32), (other & 0xFFFF0000).bitcast(F32))
+
+    def together(low: Value, high: Value) -> Value:
+        return low.lshr(16) | (high & 0xFFFF0000)
+
+    low, high = (round_bf16(found.bitcast(I32), Rounding.HALF_EVEN) for found in (even, odd))
+    pairs = together(low, high)
+    nan = low.like(NAN16 << 16)
+    pairs = function.rarely(
+        even.compare("uno", odd).any(), pairs, lambda: together(is_nan(even).choose(nan, low), is_nan(odd).choose(nan, high))
+    )
+    return function.emit(a.type, f"bitcast {pairs} to {a.type}")
 
 
 def _nan_of(x: Value, y: Value) -> Value:
