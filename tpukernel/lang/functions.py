@@ -16,17 +16,17 @@ __all__ = ["FunctionOps"]
 class FunctionOps(Operations):
     """f32 functions: dst = f(src), whole buffers of one shape."""
 
-    def reciprocal(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
-        """dst = 1 / src."""
-        return self._function("reciprocal", dst, src, after)
+    def reciprocal(self, dst: Tile, src: Tile, *, iterations: int | None = None, after: After = None) -> Token:
+        """dst = 1 / src. `iterations` of Newton's method, 1 to 4, instead of 3."""
+        return self._iterated("reciprocal", dst, src, iterations, after)
 
-    def sqrt(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
-        """dst = the square root of src."""
-        return self._function("sqrt", dst, src, after)
+    def sqrt(self, dst: Tile, src: Tile, *, iterations: int | None = None, after: After = None) -> Token:
+        """dst = the square root of src. `iterations` of Newton's method, 1 to 4, instead of 3."""
+        return self._iterated("sqrt", dst, src, iterations, after)
 
-    def rsqrt(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
-        """dst = 1 / the square root of src; 0 where that is infinite."""
-        return self._function("rsqrt", dst, src, after)
+    def rsqrt(self, dst: Tile, src: Tile, *, iterations: int | None = None, after: After = None) -> Token:
+        """dst = 1 / the square root of src; 0 where that is infinite. `iterations` of Newton's method, 1 to 4, instead of 3."""
+        return self._iterated("rsqrt", dst, src, iterations, after)
 
     def exp(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
         """dst = e ** src."""
@@ -36,9 +36,11 @@ class FunctionOps(Operations):
         """dst = e ** src - 1."""
         return self._function("expm1", dst, src, after)
 
-    def log(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
-        """dst = ln(src)."""
-        return self._function("log", dst, src, after)
+    def log(self, dst: Tile, src: Tile, base: float | None = None, *, after: After = None) -> Token:
+        """dst = ln(src), or the logarithm to a base above 0."""
+        if base is None:
+            return self._function("log", dst, src, after)
+        return self._emit("log", "tpu_bdc_fp32_logx", {"dst": dst, "src": src}, {"x": base}, after)
 
     def log1p(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
         """dst = ln(1 + src)."""
@@ -51,6 +53,10 @@ class FunctionOps(Operations):
     def cos(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
         """dst = cos(src)."""
         return self._function("cos", dst, src, after)
+
+    def cot(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
+        """dst = 1 / tan(src); src is overwritten."""
+        return self._function("cot", dst, src, after)
 
     def tan(self, dst: Tile, src: Tile, *, after: After = None) -> Token:
         """dst = tan(src); src is overwritten."""
@@ -174,6 +180,11 @@ class FunctionOps(Operations):
         return self._emit("polynomial", "tpu_bdc_fp_taylor", operands, {"num": coeff.view.shape[3]}, after)
 
     # ------------------------------------------------------------------ parts
+
+    def _iterated(self, name: str, dst: Tile, src: Tile, iterations: int | None, after: After) -> Token:
+        if iterations is None:
+            return self._function(name, dst, src, after)
+        return self._emit(name, f"tpu_bdc_fp32_tunable_{name}", {"dst": dst, "src": src}, {"num_iter": iterations}, after)
 
     def _function(self, name: str, dst: Tile, src: Tile, after: After, **attributes: Attribute) -> Token:
         return self._emit(name, f"tpu_bdc_fp32_{name}", {"dst": dst, "src": src}, attributes, after)

@@ -84,16 +84,16 @@ class GatherOps(Operations):
         attributes: dict[str, Attribute] = {"param_w": param.view.shape[3], "is_param_repeated": repeated}
         return self._by_index("batch_w_scatter", "batch_bcast_w_scatter", dst, param, index, attributes, None, after)
 
-    def batch_h_gather(
-        self, dst: Tile, param: Tile, index: Tile, *, repeated: bool = False, missing: Missing = None, after: After = None
-    ) -> Token:
+    def batch_h_gather(self, dst: Tile, param: Tile, index: Tile, *, repeated: bool = False, after: After = None) -> Token:
         """dst[n, c, h] = param[0, c, index[n, c, h, 0]], lines of w elements; dst is (n, c, h, w), param (1, c, any, w).
 
         dst and param have the layout LINE_ALIGNED; index is (n, c, h, 1). `repeated` as of `batch_w_gather`.
+
+        An index must name a line: the official model stops at one with all bits set, also where a fill is given.
         """
         self._need_dtype("batch_h_gather", "index", index, *UNSIGNED)
         attributes: dict[str, Attribute] = {"param_h": param.view.shape[2], "is_param_repeated": repeated}
-        return self._by_index("batch_h_gather", "batch_bcast_h_gather", dst, param, index, attributes, missing, after)
+        return self._by_index("batch_h_gather", "batch_bcast_h_gather", dst, param, index, attributes, None, after)
 
     def batch_h_scatter(self, dst: Tile, param: Tile, index: Tile, *, repeated: bool = False, after: After = None) -> Token:
         """dst[n, c, index[n, c, h, 0]] = param[0, c, h], lines of w elements, in the order of h; other lines stay as they are.
