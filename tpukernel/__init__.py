@@ -20,9 +20,13 @@ if TYPE_CHECKING:
         autotune,
         cdiv,
         kernel,
+        load,
+        load_all,
         maximum,
         minimum,
         packed_weights,
+        parse,
+        parse_all,
         sweep,
     )
 
@@ -30,12 +34,14 @@ __version__ = "0.1.0"
 _LANGUAGE = [
     *("Builder", "In", "InOut", "Kernel", "Out", "TensorSpec", "Tile"),
     *("align", "autotune", "cdiv", "kernel", "maximum", "minimum", "packed_weights", "sweep"),
+    *("load", "load_all", "parse", "parse_all"),
 ]
 """Names of the kernel language, which is loaded when the first of them is used."""
 
 __all__ = ["BM1684", "BM1684X", "Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Builder", "In", "InOut", "Kernel", "Out", "TensorSpec", "Tile"]
 __all__ += ["align", "autotune", "cdiv", "kernel", "maximum", "minimum", "packed_weights", "sweep"]
+__all__ += ["load", "load_all", "parse", "parse_all"]
 
 
 def __getattr__(name: str) -> object:

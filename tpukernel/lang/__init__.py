@@ -10,6 +10,7 @@ from tpukernel.lang.search import Sweep, SweepRow, sweep
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.symbols import Size, SymBool, SymInt, align, cdiv, maximum, minimum
 from tpukernel.lang.tensors import Global, In, InOut, Out, Tensor, Tile
+from tpukernel.lang.text.reading import load, load_all, parse, parse_all
 from tpukernel.lang.trace import Token
 from tpukernel.lang.tuning import autotune
 from tpukernel.lang.views import MemoryMap
@@ -41,8 +42,12 @@ __all__ = [
     "cdiv",
     "elaborate",
     "kernel",
+    "load",
+    "load_all",
     "maximum",
     "minimum",
     "packed_weights",
+    "parse",
+    "parse_all",
     "sweep",
 ]

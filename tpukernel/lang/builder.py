@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from tpukernel.api.function import Function
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.tensors import Layout
 from tpukernel.dtypes import Dtype, dtype_of
+from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rounding import Rounding
 from tpukernel.lang.dma import DmaOps
 from tpukernel.lang.errors import OperandTypeError, ShapeMismatchError, SymbolicValueError
 from tpukernel.lang.expr import show
-from tpukernel.lang.ir import Allocate, Assert, Attribute, Local, Operand, Print
+from tpukernel.lang.ir import Allocate, Assert, Attribute, Local, Operand, Print, Raw
 from tpukernel.lang.operations import operand_name, row_of, unknown_member
 from tpukernel.lang.symbols import Size, SymBool, SymInt, assigned, condition_of, expr_of, here
 from tpukernel.lang.tensors import Tensor, Tile
@@ -22,7 +23,7 @@ from tpukernel.lang.trace import After, Block, Token, Tracer
 
 __all__ = ["Builder"]
 
-Argument = Tensor | Size | float | Dtype | Rounding | Sequence[Size] | None
+Argument = Tensor | Size | SymBool | float | str | Dtype | Rounding | Sequence[Size] | None
 
 
 class Builder:
@@ -200,28 +201,39 @@ class Builder:
 
         Raises:
             UnknownOperationError: no such function.
-            OperandTypeError: too many arguments.
+            OperandTypeError: the arguments are not those of the function.
         """
-        row = row_of(function if isinstance(function, str) else function.name)
-        names = [parameter.name for parameter in row.parameters]
-        if len(args) > len(names) or not kwargs.keys() <= set(names):
-            raise OperandTypeError(f"arguments of {row.name} do not fit", position=here(), help=f"its parameters are {', '.join(names)}")
+        return self.call_named("call", function if isinstance(function, str) else function.name, args, kwargs, after)
+
+    def call_named(self, name: str, function: str, args: Sequence[Argument], kwargs: Mapping[str, Argument], after: After = None) -> Token:
+        """As `call`, with the name that messages give the operation."""
+        row = row_of(function)
+        parameters = {parameter.name: parameter for parameter in row.parameters}
+        given = dict(zip(parameters, args, strict=False)) | dict(kwargs)
+        if len(given) != len(args) + len(kwargs) or not given.keys() <= parameters.keys():
+            raise OperandTypeError(
+                f"arguments of {row.name} do not fit", position=here(), help=f"its parameters are {', '.join(parameters)}"
+            )
         operands: dict[str, Operand] = {}
         attributes: dict[str, Attribute] = {}
-        given = dict(zip(names, args, strict=False)) | kwargs
-        for parameter in row.parameters:
-            if parameter.name not in given:
-                continue
-            value = given[parameter.name]
+        for key, value in given.items():
             if isinstance(value, Tensor):
-                operands[operand_name(parameter)] = value.view
-            elif isinstance(value, SymInt):
-                attributes[parameter.name] = value.expr
-            elif isinstance(value, Sequence) and not isinstance(value, str):
-                attributes[parameter.name] = tuple(expr_of(each) for each in value)
+                operands[operand_name(parameters[key])] = value.view
+            elif isinstance(value, int | float) and not isinstance(value, bool) and parameters[key].kind.name == "variable":
+                operands[key] = value
             else:
-                attributes[parameter.name] = value
-        return self._tracer.op("call", row.name, operands, attributes, after=after)
+                attributes[key] = _attribute(value)
+        return self._tracer.op(name, row.name, operands, attributes, after=after)
+
+    def raw(self, *instructions: Instruction) -> None:
+        """Instructions as they are, with addresses of the author's own.
+
+        Raises:
+            LegalityError: the chip forbids one.
+        """
+        for instruction in instructions:
+            instruction.check(self.chip)
+        self._tracer.emit(Raw(instructions, here()))
 
     def assert_(self, condition: SymBool | bool, message: str = "") -> None:
         """State what must hold; checked when the kernel is elaborated for its shapes.
@@ -241,3 +253,13 @@ def _checked_step(step: Size) -> Size:
     if isinstance(step, int) and step < 1:
         raise SymbolicValueError(f"a loop with step {step}", position=here(), help="give a step of 1 or more")
     return step
+
+
+def _attribute(value: SymBool | Size | float | str | Dtype | Rounding | Sequence[Size] | None) -> Attribute:
+    if isinstance(value, SymInt):
+        return value.expr
+    if isinstance(value, SymBool):
+        return value.condition
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(expr_of(each) for each in value)
+    return value

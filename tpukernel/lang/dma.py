@@ -56,7 +56,7 @@ class DmaOps(Operations):
 
     def transpose(self, dst: Tensor, src: Tensor, axes: Literal["nc", "cw"] = "nc", *, after: After = None) -> Token:
         """dst = src with n and c, or c and w, exchanged; between any two memories."""
-        return self._emit(f"transpose_{axes}", f"tpu_gdma_cpy_{axes}_trans_{_places(dst, src)}", {"dst": dst, "src": src}, after=after)
+        return self._emit("transpose", f"tpu_gdma_cpy_{axes}_trans_{_places(dst, src)}", {"dst": dst, "src": src}, after=after)
 
     def broadcast(self, dst: Tile, src: Tensor, *, after: After = None) -> Token:
         """dst[n, c] = src[n, 0]: one channel, (n, 1, h, w), into each of up to 64 lanes."""

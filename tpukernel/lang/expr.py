@@ -6,7 +6,7 @@ functions of this module return the simplest form, so that two expressions that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
@@ -28,6 +28,7 @@ __all__ = [
     "compare",
     "evaluate",
     "holds",
+    "joined",
     "multiply",
     "negated",
     "show",
@@ -200,6 +201,13 @@ def _compared(op: CompareOp, left: int, right: int) -> bool:
             return left != right
 
 
+def joined(op: Literal["and", "or"], conditions: Sequence[Condition]) -> Condition:
+    """The conditions joined; a bool where all of them are known."""
+    if all(isinstance(each, bool) for each in conditions):
+        return all(conditions) if op == "and" else any(conditions)
+    return Logic(op, tuple(conditions))
+
+
 def negated(condition: Condition) -> Condition:
     """What holds where the condition does not."""
     if isinstance(condition, bool):
@@ -317,41 +325,43 @@ def variables(value: Expr | Condition) -> Iterator[str]:
 # ---------------------------------------------------------------------------- text
 
 
-def show(value: Expr | Condition) -> str:
-    """An expression or condition as text."""
+def show(value: Expr | Condition, name: Callable[[str], str] = str) -> str:
+    """An expression or condition as text; `name` says how a variable is written."""
     match value:
         case bool() | int():
             return str(value).lower() if isinstance(value, bool) else str(value)
-        case Var(name):
-            return name
+        case Var(text):
+            return name(text)
         case Call("min" | "max" as op, args):
-            return f"{op}({', '.join(map(show, args))})"
+            return f"{op}({', '.join(show(each, name) for each in args)})"
         case Call(op, args):
-            return f" {op} ".join(_grouped(each) for each in args)
+            return f" {op} ".join(_grouped(each, name) for each in args)
         case Sum(terms, constant):
-            return _sum_text(terms, constant)
+            return _sum_text(terms, constant, name)
         case Comparison("<" | "<=" as op, int() as left, right):  # as it was written: a number comes last
-            return f"{show(right)} {'>' if op == '<' else '>='} {left}"
+            return f"{show(right, name)} {'>' if op == '<' else '>='} {left}"
         case Comparison(op, left, right):
-            return f"{show(left)} {op} {show(right)}"
+            return f"{show(left, name)} {op} {show(right, name)}"
         case Logic("not", args):
-            return f"not ({show(args[0])})"
+            return f"not ({show(args[0], name)})"
         case Logic(op, args):
-            return f" {op} ".join(f"({show(each)})" for each in args)
+            return f" {op} ".join(
+                f"({show(each, name)})" if isinstance(each, Logic) and each.op != "not" else show(each, name) for each in args
+            )
 
 
-def _grouped(expr: Expr) -> str:
+def _grouped(expr: Expr, name: Callable[[str], str]) -> str:
     plain = isinstance(expr, Var) or (isinstance(expr, int) and expr >= 0) or (isinstance(expr, Call) and expr.op in ("min", "max"))
-    return show(expr) if plain else f"({show(expr)})"
+    return show(expr, name) if plain else f"({show(expr, name)})"
 
 
-def _sum_text(terms: tuple[tuple[Var | Call, int], ...], constant: int) -> str:
+def _sum_text(terms: tuple[tuple[Var | Call, int], ...], constant: int, name: Callable[[str], str]) -> str:
     ordered = sorted(terms, key=lambda each: each[1] < 0)  # what is added comes first
-    text = ""
+    text = str(constant) if constant > 0 and ordered[0][1] < 0 else ""
     for term, factor in ordered:
-        product = show(term) if factor == 1 else _grouped(term)
+        product = show(term, name) if factor == 1 else _grouped(term, name)
         product = product if abs(factor) == 1 else f"{abs(factor)} * {product}"
         text += (f" - {product}" if factor < 0 else f" + {product}") if text else (f"-{product}" if factor < 0 else product)
-    if constant:
+    if constant and (constant < 0 or ordered[0][1] > 0):
         text += f" {'-' if constant < 0 else '+'} {abs(constant)}"
     return text

@@ -5,8 +5,10 @@ How exact they are is on the page about the accuracy of the functions; `dst` is 
 
 from __future__ import annotations
 
+from tpukernel.lang.errors import OperandTypeError
 from tpukernel.lang.ir import Attribute
 from tpukernel.lang.operations import Operations
+from tpukernel.lang.symbols import here
 from tpukernel.lang.tensors import Tensor, Tile
 from tpukernel.lang.trace import After, Token
 
@@ -152,10 +154,12 @@ class FunctionOps(Operations):
             return self._emit("pow", "tpu_bdc_fp32_pow", {"dst": dst, "src0": base, "src1": exponent}, after=after)
         if isinstance(base, Tensor) and not isinstance(exponent, Tensor):
             return self._emit("pow", "tpu_bdc_fp32_pow_C", {"dst": dst, "src": base}, {"C": float(exponent)}, after)
+        if not isinstance(exponent, Tensor):
+            raise OperandTypeError(
+                f"tiu.pow of two numbers, {base!r} and {exponent!r}", position=here(), help="compute it in Python, and use k.tiu.fill"
+            )
         number = 0.0 if isinstance(base, Tensor) else float(base)
-        return self._emit(
-            "pow", "tpu_bdc_fp32_C_pow", {"dst": dst, "src": exponent if isinstance(exponent, Tensor) else None}, {"C": number}, after
-        )
+        return self._emit("pow", "tpu_bdc_fp32_C_pow", {"dst": dst, "src": exponent}, {"C": number}, after)
 
     # ------------------------------------------------------------------ f32, f16 and bf16
 

@@ -13,7 +13,7 @@ from tpukernel.chips.tensors import Layout
 from tpukernel.dtypes import Dtype
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.rounding import Rounding
-from tpukernel.lang.expr import Comparison, Condition, Expr, Logic, show
+from tpukernel.lang.expr import Condition, Expr
 from tpukernel.markup import element, text
 from tpukernel.source import Position
 
@@ -221,10 +221,10 @@ class KernelIr:
         return any(not isinstance(size, int) for param in self.params for size in param.shape)
 
     def __str__(self) -> str:
-        """The kernel as text."""
-        params = ", ".join(f"{p.direction} {p.name}: {p.dtype.name}[{_list(p.shape)}]" for p in self.params)
-        attributes = f"; {', '.join(f'{name} = {value}' for name, value in self.attributes)}" if self.attributes else ""
-        return "\n".join([f"kernel {self.name}({params}{attributes}) {{", *_block(self.body, 1), "}"])
+        """The kernel as text, which `tpukernel.parse` reads."""
+        from tpukernel.lang.text.printer import kernel_text  # the printer stands on the operations, which stand on this
+
+        return kernel_text(self)
 
     def _repr_html_(self) -> str:
         return element("pre", text(str(self)), style="line-height:1.2")
@@ -236,86 +236,3 @@ def walk(body: tuple[Statement, ...]) -> Iterator[Statement]:
         yield statement
         if isinstance(statement, Loop | When | Parallel):
             yield from walk(statement.body)
-
-
-# ---------------------------------------------------------------------------- text
-
-
-def _list(sizes: tuple[Expr, ...]) -> str:
-    return ", ".join(map(show, sizes))
-
-
-def _block(body: tuple[Statement, ...], depth: int) -> Iterator[str]:
-    for statement in body:
-        for line in _lines(statement):
-            yield "  " * depth + line
-
-
-def _lines(statement: Statement) -> Iterator[str]:
-    match statement:
-        case Op():
-            yield _op_text(statement)
-        case Raw(instructions):
-            yield from (f"raw {instruction.title};" for instruction in instructions)
-        case Allocate(local):
-            yield f"let {local.name} = {_local_text(local)};"
-        case Assert(condition, message):
-            yield f"assert {show(condition)}, {message!r};"
-        case Print(values):
-            yield f"print {', '.join(repr(value) if isinstance(value, str) else show(value) for value in values)};"
-        case Loop():
-            buffers = f" buffers {statement.buffers}" if statement.kind == "pipeline" else ""
-            head = "for" if statement.kind == "range" else "pipeline"
-            limits = f"{show(statement.start)} .. {show(statement.stop)} step {show(statement.step)}"
-            yield f"{head} {statement.var} in {limits}{buffers} {{"
-            yield from _block(statement.body, 1)
-            yield "}"
-        case When(condition, body):
-            yield f"when {show(condition)} {{"
-            yield from _block(body, 1)
-            yield "}"
-        case Parallel(body):
-            yield "parallel {"
-            yield from _block(body, 1)
-            yield "}"
-
-
-def _local_text(local: Local) -> str:
-    kind = "local" if local.rotates else "scratch"
-    options = [] if local.layout is Layout.EU_ALIGNED else [f"layout {local.layout.value}"]
-    options += [] if local.cols_per_channel is None else [f"columns {show(local.cols_per_channel)}"]
-    options += [] if local.at is None else [f"at {show(local.at)}"]
-    options += [] if local.bank is None else [f"bank {local.bank}"]
-    return " ".join([f"{kind}<{local.dtype.name}>[{_list(local.shape)}]", *options])
-
-
-def _op_text(op: Op) -> str:
-    arguments = [f"{name}={_operand_text(value)}" for name, value in op.operands]
-    arguments += [f"{name}={_attribute_text(value)}" for name, value in op.attributes]
-    after = f" after {', '.join(f'%{token}' for token in op.after)}" if op.after else ""
-    token = f"%{op.token} = " if op.token else ""
-    return f"{token}{op.row}({', '.join(arguments)}){after};"
-
-
-def _operand_text(value: Operand) -> str:
-    return f"{value.base}[{', '.join(map(_span_text, value.spans))}]" if isinstance(value, View) else repr(value)
-
-
-def _span_text(span: Span) -> str:
-    return f"{show(span.start)}:+{show(span.size)}" if span.kept else show(span.start)
-
-
-def _attribute_text(value: Attribute) -> str:
-    match value:
-        case tuple():
-            return f"({_list(value)})"
-        case Dtype(name):
-            return name
-        case Rounding():
-            return value.name.lower()
-        case Comparison() | Logic():
-            return show(value)
-        case None | float() | str():
-            return repr(value)
-        case _:
-            return show(value)

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import NoReturn
 
 from tpukernel.lang.errors import SymbolicValueError
-from tpukernel.lang.expr import CallOp, CompareOp, Condition, Expr, Logic, add, call, compare, multiply, negated, show, subtract
+from tpukernel.lang.expr import CallOp, CompareOp, Condition, Expr, add, call, compare, joined, multiply, negated, show, subtract
 from tpukernel.lang.misuse import advice_at
 from tpukernel.source import Position, assigned_name, position_of, user_frame
 
@@ -64,12 +64,12 @@ class SymBool:
         self.condition = condition
 
     def __and__(self, other: SymBool | bool) -> SymBool:
-        return SymBool(Logic("and", (self.condition, condition_of(other))))
+        return SymBool(joined("and", (self.condition, condition_of(other))))
 
     __rand__ = __and__
 
     def __or__(self, other: SymBool | bool) -> SymBool:
-        return SymBool(Logic("or", (self.condition, condition_of(other))))
+        return SymBool(joined("or", (self.condition, condition_of(other))))
 
     __ror__ = __or__
 

@@ -49,9 +49,13 @@ class Tensor(NoArithmetic):
         return self.view.base
 
     def __getitem__(self: _Self, index: Index | tuple[Index, ...]) -> _Self:
+        return self.box(View(self.view.base, tuple(_cut(self, index if isinstance(index, tuple) else (index,)))))
+
+    def box(self: _Self, view: View) -> _Self:
+        """The same tensor with another view of it."""
         found = object.__new__(type(self))
         found.__dict__.update(self.__dict__)
-        found.view = View(self.view.base, tuple(_cut(self, index if isinstance(index, tuple) else (index,))))
+        found.view = view
         return found
 
     def __len__(self) -> int:

@@ -132,15 +132,15 @@ class TiuOps(FunctionOps, ChannelOps, ConvolutionOps, PoolingOps, MatrixOps, Qua
 
     def bit_and(self, dst: Tile, a: Source, b: Source, *, after: After = None) -> Token:
         """dst = a & b, bit by bit."""
-        return self._symmetric("and", dst, a, b, after)
+        return self._symmetric("bit_and", dst, a, b, after)
 
     def bit_or(self, dst: Tile, a: Source, b: Source, *, after: After = None) -> Token:
         """dst = a | b, bit by bit."""
-        return self._symmetric("or", dst, a, b, after)
+        return self._symmetric("bit_or", dst, a, b, after)
 
     def bit_xor(self, dst: Tile, a: Source, b: Source, *, after: After = None) -> Token:
         """dst = a ^ b, bit by bit."""
-        return self._symmetric("xor", dst, a, b, after)
+        return self._symmetric("bit_xor", dst, a, b, after)
 
     def arithmetic_shift(
         self, dst: Tile, src: Tile, shift: Tile | int, *, rounding: Rounding = Rounding.HALF_AWAY, after: After = None
@@ -316,7 +316,7 @@ class TiuOps(FunctionOps, ChannelOps, ConvolutionOps, PoolingOps, MatrixOps, Qua
 
     def _symmetric(self, name: str, dst: Tile, a: Source, b: Source, after: After) -> Token:
         suffix = "" if self._form(name, a, b) == "tensor" else "_C"
-        return self._two(name, f"tpu_bdc_{name}{suffix}", dst, a, b, {}, after)
+        return self._two(name, f"tpu_bdc_{name.removeprefix('bit_')}{suffix}", dst, a, b, {}, after)
 
     def _two(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from tpukernel.api.recording import Recorder
@@ -11,7 +12,7 @@ from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.lang.errors import KernelError, LoopExitError
 from tpukernel.lang.expr import Expr, Var
-from tpukernel.lang.ir import Attribute, Loop, Op, Operand, Parallel, Raw, Statement, When
+from tpukernel.lang.ir import Attribute, Loop, Op, Operand, Parallel, Raw, Statement, When, walk
 from tpukernel.lang.symbols import PACKAGES, Size, SymBool, SymInt, assigned, condition_of, expr_of, here
 from tpukernel.source import Position, position_of, user_frame
 
@@ -136,7 +137,23 @@ class Tracer:
             self._left(kind, position)
         for problem in self.problems:
             raise problem
-        return tuple(self.blocks[0])
+        body = tuple(self.blocks[0])
+        tokens = [each.token for each in walk(body) if isinstance(each, Op)]
+        if len(tokens) == self._tokens:
+            return body
+        return tuple(_renumbered(body, {token: number for number, token in enumerate(tokens, 1)}))
+
+
+def _renumbered(body: tuple[Statement, ...], numbers: Mapping[int, int]) -> Iterator[Statement]:
+    """The statements with other numbers of operations. Nobody waits for those that are not there, as in a `when` that never holds."""
+    for statement in body:
+        match statement:
+            case Op(token=token, after=after):
+                yield replace(statement, token=numbers[token], after=tuple(numbers[each] for each in after if each in numbers))
+            case Loop() | When() | Parallel():
+                yield replace(statement, body=tuple(_renumbered(statement.body, numbers)))
+            case _:
+                yield statement
 
 
 class Block:

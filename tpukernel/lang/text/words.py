@@ -26,9 +26,8 @@ CONSTANTS: Final[Mapping[str, Constant]] = {
 }
 """Names that stand for a value."""
 
-_KEYWORDS: Final = ("and", "assert", "call", "for", "kernel", "let", "local", "matrix", "not", "or", "parallel", "pipeline", "print", "raw")
-RESERVED: Final = frozenset(CONSTANTS) | frozenset(_KEYWORDS) | {"chip", "scratch", "when"}
-"""Names that a name of a kernel's own has to differ from, or to stand in backquotes."""
+RESERVED: Final = frozenset(CONSTANTS) | {"and", "chip", "local", "matrix", "not", "or", "scratch"}
+"""Words that may begin a value. A name of the author's is another one, or stands in backquotes."""
 
 _NAME = re.compile(r"[^\W\d]\w*")
 
