@@ -68,13 +68,20 @@ class Position:
         return "\n".join(lines)
 
 
+_Stretch = tuple[int, int, int, int]
+"""First line, first column, last line, last column."""
+
+
 @lru_cache(maxsize=512)
-def _positions(code: CodeType) -> tuple[Position, ...]:
-    """The place of each instruction of a code object; columns count bytes of UTF-8."""
-    found: list[Position] = []
+def _stretches(code: CodeType) -> tuple[_Stretch, ...]:
+    """The place of each instruction of a code object; columns count bytes of UTF-8.
+
+    Without the file: code objects of two files, or of two cells of a notebook, are equal if their text is.
+    """
+    found: list[_Stretch] = []
     for line, end_line, column, end_column in code.co_positions():
         columns = (0, 0) if column is None or end_column is None else (column + 1, end_column + 1)
-        found.append(Position(code.co_filename, line or 0, columns[0], end_line or line or 0, columns[1]))
+        found.append((line or 0, columns[0], end_line or line or 0, columns[1]))
     return tuple(found)
 
 
@@ -99,8 +106,9 @@ def position_of(frame: FrameType) -> Position:
     if _pinned:
         return _pinned[-1]
     code, index = frame.f_code, frame.f_lasti // 2
-    positions = _positions(code)
-    found = positions[index] if 0 <= index < len(positions) else Position(code.co_filename, frame.f_lineno)
+    stretches = _stretches(code)
+    stretch = stretches[index] if 0 <= index < len(stretches) else (frame.f_lineno, 0, 0, 0)
+    found = Position(code.co_filename, *stretch)
     line = linecache.getline(found.file, found.line) if found.column else ""
     if not line or line.isascii():
         return found

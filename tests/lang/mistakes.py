@@ -124,6 +124,26 @@ def reads_nothing(k: tpu.Builder, x: tpu.In, out: tpu.Out) -> None:
 
 
 @tpu.kernel
+def reads_half_of_nothing(k: tpu.Builder, x: tpu.In, out: tpu.Out) -> None:
+    a, b = k.local(SHAPE, x.dtype), k.local(SHAPE, x.dtype)
+    for w0 in k.range(0, 8, 4):
+        k.dma.load(a[:, :, :, w0 : w0 + 2], x[:, :, :, w0 : w0 + 2])
+    for w0 in k.range(0, 8, 4):
+        k.tiu.abs(b[:, :, :, w0 : w0 + 4], a[:, :, :, w0 : w0 + 4])
+    k.dma.store(out, b)
+
+
+@tpu.kernel
+def races(k: tpu.Builder, x: tpu.In, out: tpu.Out) -> None:
+    a, b = k.local(SHAPE, x.dtype), k.local(SHAPE, x.dtype)
+    k.dma.load(a, x)
+    k.tiu.fill(b, 0)
+    with k.parallel():
+        k.tiu.abs(b, a)
+        k.dma.store(out, b)
+
+
+@tpu.kernel
 def breaks_a_rule(k: tpu.Builder, x: tpu.In, out: tpu.Out) -> None:
     a, b = k.local(SHAPE, x.dtype), k.local((1, 4, 2, 1), x.dtype)
     k.dma.load(a, x)

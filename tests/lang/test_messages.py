@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import linecache
+import os
+import subprocess
+import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +57,7 @@ KER110: there is no operation k.tiu.sigmiod
   at mistakes.py:46:5
      | k.tiu.sigmiod(a, a)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
      | ^^^^^^^^^^^^^
-  help: did you mean k.tiu.sigmoid or k.tiu.log_sigmoid?
+  help: did you mean k.tiu.sigmoid or k.tiu.log_sigmoid or k.tiu.hard_sigmoid?
 """,
     "mixes_dtypes": """\
 KER111: the operands of tiu.add have different data types: dst b f16[1, 4, 2, 8], src0 a f32[1, 4, 2, 8], src1 a f32[1, 4, 2, 8]
@@ -131,15 +136,39 @@ KER142: kernel leaves_a_part left 16 of 64 elements of out unwritten, the first 
   help: store every piece, the last ones too
 """,
     "reads_nothing": """\
-SIM121: src0 f32[1,4,2,8] of arith.abs reads 64 elements that nothing has written: lanes 0 to 3, bytes 0x0 to 0x3c
+KER144: src of tiu.abs is a f32[1, 4, 2, 8], to which nobody has written
   at mistakes.py:122:5
      | k.tiu.abs(b, a)
      | ^^^^^^^^^^^^^^^
-  help: load or compute them first, or write them with Machine.write
+  it is made at mistakes.py:121:12
+     | a, b = k.local(SHAPE, x.dtype), k.local(SHAPE, x.dtype)
+     |        ^^^^^^^^^^^^^^^^^^^^^^^
+  help: load or compute it first
+""",
+    "reads_half_of_nothing": """\
+SIM121: src0 f32[1,4,2,4] of arith.abs reads 16 elements that nothing has written: lanes 0 to 3, bytes 0x8 to 0x2c
+  at mistakes.py:132:9
+     | k.tiu.abs(b[:, :, :, w0 : w0 + 4], a[:, :, :, w0 : w0 + 4])
+     | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+     with w0_2 = 0
+     src0 is a f32[1, 4, 2, 4]
+  help: load or compute all of it first
+""",
+    "races": """\
+SIM123: tiu 2 writes dst f32[1,4,2,8] of arith.abs while gdma 2 reads src f32[1,4,2,8] of dma.copy: lanes 0 to 3, bytes 0x4000 to 0x403f
+  at mistakes.py:142:9
+     | k.tiu.abs(b, a)
+     | ^^^^^^^^^^^^^^^
+     dst is b f32[1, 4, 2, 8]
+  and mistakes.py:143:9
+     | k.dma.store(out, b)
+     | ^^^^^^^^^^^^^^^^^^^
+     src is b f32[1, 4, 2, 8]
+  help: keep what the first operation returns, and give it to the other one as after=
 """,
     "breaks_a_rule": """\
 ISA125: stride of pool.max_pool is Dim2(h=1, w=16)
-  at mistakes.py:130:5
+  at mistakes.py:150:5
      | k.tiu.max_pool2d(b, a, (1, 8), stride=(1, 16))
      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   help: use 1 to 15
@@ -180,6 +209,55 @@ def test_without_source_text_there_are_line_and_column() -> None:
     with pytest.raises(TpuError) as caught:
         names["bad"](X)
     assert str(caught.value).splitlines()[1] == "  at <nowhere>:7:15"
+
+
+BODY = (
+    SOURCE
+    + """
+import numpy as np
+bad(np.ones((1, 1, 1, 1), np.float32))
+"""
+)
+
+
+def child(*arguments: str, text: str = "") -> str:
+    """Standard error of Python with these arguments."""
+    environment = os.environ | {"PYTHONPATH": str(Path(tpu.__file__).parents[1])}
+    return subprocess.run([sys.executable, *arguments], input=text, env=environment, capture_output=True, text=True, check=False).stderr
+
+
+PROMPT: str = BODY.replace("\n\n", "\n").replace("pass\n", "pass\n\n")
+WAYS: dict[str, tuple[Sequence[str], str, str]] = {
+    "-c": (("-c", BODY), "", "<string>"),
+    "standard input": ((), BODY, "<stdin>"),
+    "prompt": (("-i", "-q"), PROMPT, "<stdin>"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_from_the_command_line_there_are_line_and_column(way: str) -> None:
+    arguments, text, file = WAYS[way]
+    found = child(*arguments, text=text)
+    place = next(line for line in found.splitlines() if line.startswith("  at "))
+    _, line, column = place.removeprefix("  at ").rsplit(":", 2)
+    assert place.startswith((f"  at {file}:", "  at <python-input-"))  # Python 3.13 numbers the inputs of its prompt
+    assert column == "15" and int(line) >= 1, found
+    assert "KER101: whether i < 2 is not known" in found
+
+
+def test_in_notebooks_there_is_the_text_of_the_cell() -> None:
+    """IPython puts the text of a cell under a name of its own into `linecache`."""
+    name = "<ipython-input-1-0123456789ab>"
+    linecache.cache[name] = (len(SOURCE), None, [str(line) for line in SOURCE.splitlines(keepends=True)], name)
+    names: dict[str, Kernel] = {"__name__": "__main__"}  # pyright: ignore[reportAssignmentType]
+    try:
+        exec(compile(SOURCE, name, "exec"), names)  # noqa: S102
+        with pytest.raises(TpuError) as caught:
+            names["bad"](X)
+        assert str(caught.value).splitlines()[1:4] == [f"  at {name}:7:15", "     | while i < 2:", "     |       ^^^^^"]
+        assert "write a loop over all steps" in str(caught.value)
+    finally:
+        del linecache.cache[name]
 
 
 def test_columns_count_characters(tmp_path: Path) -> None:

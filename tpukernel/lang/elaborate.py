@@ -6,19 +6,21 @@ unroll (loops, pipelines) -> allocate (addresses) -> lower (instructions) -> haz
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tpukernel.chips.chip import Chip, Engine
+from tpukernel.chips.tensors import LocalTensor, SystemTensor
 from tpukernel.cost import Mode, Timeline, Traffic
 from tpukernel.isa.instruction import Instruction
 from tpukernel.isa.program import Program
 from tpukernel.lang.allocate import Allocation, allocate
-from tpukernel.lang.errors import LocalMemoryError
+from tpukernel.lang.errors import KernelError, LocalMemoryError
 from tpukernel.lang.fitting import MOST_COMMANDS, Attempt, changes_that_fit
 from tpukernel.lang.hazards import Hazards, SystemRange
-from tpukernel.lang.ir import KernelIr
+from tpukernel.lang.ir import KernelIr, Param
 from tpukernel.lang.lower import Lowering
-from tpukernel.lang.unroll import Command, unroll
+from tpukernel.lang.unroll import Box, Buffer, Command, unroll
+from tpukernel.lang.usage import find_misuse
 from tpukernel.lang.verify import verify
 from tpukernel.source import Position
 
@@ -41,6 +43,8 @@ class Elaborated:
         systems: the parameters in system memory by name.
         allocation: the buffers in local memory.
         positions: where each command was written, by group, engine and number.
+        origins: the operation of the kernel, with numbers for all sizes, that each command comes from.
+        mistakes: reads of buffers that nobody wrote to, which running with checks raises, and results that nobody uses.
     """
 
     kernel: KernelIr
@@ -48,6 +52,8 @@ class Elaborated:
     systems: Mapping[str, SystemRange]
     allocation: Allocation
     positions: Mapping[tuple[int, Engine, int], Position]
+    origins: Mapping[tuple[int, Engine, int], Command] = field(default_factory=dict[tuple[int, Engine, int], Command])
+    mistakes: tuple[KernelError, ...] = ()
 
     @property
     def compulsory(self) -> Traffic:
@@ -64,10 +70,34 @@ class Elaborated:
 
     def position(self, instruction: Instruction) -> Position | None:
         """Where a command of the program was written."""
+        place = self._place(instruction)
+        return None if place is None else self.positions.get(place)
+
+    def where(self, instruction: Instruction, operand: str) -> str | None:
+        """Where a command was written, with the indices of the loops around it, and which buffer of the kernel an operand of it is."""
+        place = self._place(instruction)
+        command = None if place is None else self.origins.get(place)
+        text = None if command is None else command.where()
+        if command is None or text is None:
+            return None
+        values = [use.value for use in instruction.operands() if use.name == operand]
+        names = [str(box) for _, box in command.boxes() if values and self._is_in(box, values[0])]
+        return f"{text}\n     {operand} is {names[0]}" if names else text
+
+    def _is_in(self, box: Box, value: object) -> bool:
+        if isinstance(value, SystemTensor) and isinstance(box.base, Param):
+            return self.systems[box.base.name].address <= value.address < self.systems[box.base.name].end
+        if not isinstance(value, LocalTensor) or not isinstance(box.base, Buffer):
+            return False
+        size = self.program.chip.lane_bytes
+        slots = (slot for slot in self.allocation.slots if slot.key == box.base.slot)
+        return any(slot.address % size <= value.address % size < slot.address % size + slot.bytes for slot in slots)
+
+    def _place(self, instruction: Instruction) -> tuple[int, Engine, int] | None:
         for group, commands in enumerate(self.program.groups):
             given = commands.commands(instruction.engine)
             if 0 < instruction.id <= len(given) and given[instruction.id - 1] is instruction:
-                return self.positions.get((group, instruction.engine, instruction.id))
+                return group, instruction.engine, instruction.id
         return None
 
 
@@ -93,12 +123,12 @@ def elaborate(
     """
     builder = _ProgramBuilder(chip, group_limit)
     try:
-        systems, allocation = _add(builder, Part(kernel, shapes, addresses or {}), chip)
+        systems, allocation, commands = _add(builder, Part(kernel, shapes, addresses or {}), chip)
     except LocalMemoryError as error:
         count = error.commands
         error.changes = lambda: _changes(kernel, shapes, chip, count)
         raise
-    return Elaborated(kernel, builder.program.end(), systems, allocation, builder.positions)
+    return Elaborated(kernel, builder.program.end(), systems, allocation, builder.positions, builder.origins, tuple(find_misuse(commands)))
 
 
 @dataclass(frozen=True)
@@ -126,7 +156,7 @@ def elaborate_all(parts: Iterable[Part], chip: Chip) -> tuple[Program, Positions
     return builder.program.end(), builder.positions
 
 
-def _add(builder: _ProgramBuilder, part: Part, chip: Chip) -> tuple[Mapping[str, SystemRange], Allocation]:
+def _add(builder: _ProgramBuilder, part: Part, chip: Chip) -> tuple[Mapping[str, SystemRange], Allocation, Sequence[Command]]:
     """The commands of a kernel."""
     verify(part.kernel)
     systems = _systems(part.kernel, part.shapes, chip, part.addresses)
@@ -136,7 +166,7 @@ def _add(builder: _ProgramBuilder, part: Part, chip: Chip) -> tuple[Mapping[str,
     lowering = Lowering(allocation.addresses, {name: each.address for name, each in systems.items()}, chip)
     for command in commands:
         builder.add(command, lowering.instructions(command))
-    return systems, allocation
+    return systems, allocation, commands
 
 
 def _changes(kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip, commands: int) -> Sequence[str]:
@@ -164,6 +194,7 @@ class _ProgramBuilder:
     def __init__(self, chip: Chip, group_limit: int | None) -> None:
         self.program = Program(chip, group_limit=group_limit)
         self.positions: Positions = {}
+        self.origins: dict[tuple[int, Engine, int], Command] = {}
         self.systems: list[SystemRange] = []
         self._hazards = Hazards(chip, self.systems)
         self._last: dict[Command, Instruction] = {}
@@ -183,5 +214,7 @@ class _ProgramBuilder:
                 self._hazards.forget()
             self._hazards.issue(appended, touches, command.section, awaited)
             self._last[command] = appended
+            key = (len(self.program.groups) - 1, appended.engine, appended.id)
+            self.origins[key] = command
             if place is not None:
-                self.positions[len(self.program.groups) - 1, appended.engine, appended.id] = place
+                self.positions[key] = place

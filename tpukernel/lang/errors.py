@@ -29,6 +29,8 @@ __all__ = [
     "TuningError",
     "UnknownOperationError",
     "UnsupportedDtypeError",
+    "UnusedResultError",
+    "UnwrittenBufferError",
     "UnwrittenOutputError",
 ]
 
@@ -132,6 +134,14 @@ class AssertionFailedError(KernelError, code="KER141"):
 
 class UnwrittenOutputError(KernelError, code="KER142"):
     """The kernel left elements of an output unwritten."""
+
+
+class UnusedResultError(KernelError, code="KER143"):
+    """An operation loads or computes something that no other operation reads."""
+
+
+class UnwrittenBufferError(KernelError, code="KER144"):
+    """An operation reads a buffer to which nobody has written."""
 
 
 class TuningError(KernelError, code="KER170"):

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from tpukernel.chips.placement import Axis, Placement
 from tpukernel.lang.elaborate import Elaborated
-from tpukernel.lang.errors import UnwrittenOutputError
+from tpukernel.lang.errors import UnwrittenBufferError, UnwrittenOutputError
 from tpukernel.lang.ir import Param
+from tpukernel.lang.usage import raise_first
 from tpukernel.sim.checks import CheckError
+from tpukernel.sim.checks.errors import RaceError, UninitialisedReadError
 from tpukernel.sim.choice import Numerics
 from tpukernel.sim.machine import ExecutionEngine, Machine
 from tpukernel.source import Position
@@ -43,6 +45,7 @@ def execute(
 
     Raises:
         CheckError: as `run`.
+        UnwrittenBufferError: as `run`.
         UnwrittenOutputError: elements of an output were left unwritten.
     """
     machine = loaded(found, given, numerics)
@@ -66,13 +69,19 @@ def run(machine: Machine, found: Elaborated, engine: ExecutionEngine, *, check: 
 
     Raises:
         CheckError: the program has a mistake; it points at the lines of the kernel.
+        UnwrittenBufferError: an operation reads a buffer to which nobody wrote.
     """
     try:
+        if check:
+            raise_first([each for each in found.mistakes if isinstance(each, UnwrittenBufferError)])
         machine.run(found.program, engine, check)
     except CheckError as error:
-        positions = [position for each in error.instructions if (position := found.position(each)) is not None]
-        if positions:
-            error.where = "\n  and ".join(dict.fromkeys(position.rendered() for position in positions))
+        places = [found.where(one, operand) for one, operand in zip(error.instructions, error.operands, strict=True)]
+        error.where = "\n  and ".join(dict.fromkeys(place for place in places if place)) or error.where
+        if isinstance(error, RaceError):
+            error.help = "keep what the first operation returns, and give it to the other one as after="
+        if isinstance(error, UninitialisedReadError):
+            error.help = "load or compute all of it first"
         raise
 
 
