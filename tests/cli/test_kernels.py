@@ -23,6 +23,7 @@ from tests.cli.runs import Command
 from tests.cli.test_main import COMMAND, ENVIRONMENT
 from tpukernel.cli.arrays import read_array, write_array
 from tpukernel.cli.errors import ArrayFileError
+from tpukernel.cli.kernel_files import kernel_of
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8
 
 KERNELS = """\
@@ -213,6 +214,23 @@ def test_the_kernel_is_chosen(tpukernel: Command, file: Path) -> None:
     assert tpukernel("run", alone, *shape).code == 0, "but the only one that there is"
     alone.write_text("")
     assert "holds no kernel" in tpukernel("run", alone, *shape).err
+
+
+def test_kernels_as_text(tpukernel: Command, file: Path) -> None:
+    """A kernel that was printed does the same as the one that it was printed from."""
+    shape = (1, 8, 4, 50)
+    text = file.with_name("kernels.tpuk")
+    text.write_text(str(kernel_of(scale(file)).ir({"x": shape}, factor=3.0)))
+    outs = [file.with_name("one.npy"), file.with_name("two.npy")]
+    shapes = ("--shape", "1x8x4x50")
+    assert tpukernel("run", scale(file), *shapes, "--random", "--attr", "factor=3.0", "--output", outs[0]).code == 0
+    run = tpukernel("run", text, *shapes, "--random", "--output", outs[1])
+    assert (run.code, run.err) == (0, "elaborated\n")
+    assert np.array_equal(np.load(outs[0]), np.load(outs[1]))
+    for command in ("bench", "memory", "trace", "cost"):
+        assert tpukernel(command, text, *shapes).code == 0
+    text.write_text("kernel broken(in x: f32[4]) {")
+    assert "kernels.tpuk:1" in tpukernel.fails("memory", text, *shapes)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Kernels of files: `FILE` or `FILE:KERNEL`.
 
-A Python file is imported, which executes it: it is the user's own. What stands under `if __name__ == "__main__":` does not run.
+A Python file is imported, which executes it: it is the user's own. What stands under `if __name__ == "__main__":` does not run. A file of
+kernels as text (`.tpuk`) is only read.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def kernel_of(named: str) -> Kernel:
         return found[name]
     known = ", ".join(found)
     if not found:
-        raise KernelChoiceError(f"{path} holds no kernel", help="decorate a function with @tpukernel.kernel")
+        raise KernelChoiceError(f"{path} holds no kernel", help="decorate a function with @tpukernel.kernel, or write `kernel name(...) { ... }` in a .tpuk file")
     if name:
         raise KernelChoiceError(f"{path} holds no kernel {name}", help=f"it has {known}")
     if len(found) > 1:
@@ -80,6 +81,12 @@ def _python_kernels(path: Path) -> Mapping[str, Kernel]:
     found = {name: value for name, value in vars(module).items() if isinstance(value, Kernel)}
     own = {name: kernel for name, kernel in found.items() if kernel.__module__ == module.__name__}
     return own or found
+
+
+def _text_kernels(path: Path) -> Mapping[str, Kernel]:
+    from tpukernel.lang import load_all
+
+    return load_all(path)
 
 
 def _imported(path: Path) -> ModuleType:
@@ -130,5 +137,5 @@ def _place(error: BaseException) -> Position | None:
     return Position(last.filename, last.lineno or 0, (last.colno or 0) + 1, last.end_lineno or 0, (last.end_colno or 0) + 1)
 
 
-_LOADERS: Final[Mapping[str, Callable[[Path], Mapping[str, Kernel]]]] = {".py": _python_kernels}
+_LOADERS: Final[Mapping[str, Callable[[Path], Mapping[str, Kernel]]]] = {".py": _python_kernels, ".tpuk": _text_kernels}
 """What loads the kernels of a file, by the ending of its name."""
