@@ -47,7 +47,7 @@ def kernel_of(named: str) -> Kernel:
         return found[name]
     known = ", ".join(found)
     if not found:
-        raise KernelChoiceError(f"{path} holds no kernel", help="decorate a function with @tpukernel.kernel, or write `kernel name(...) { ... }` in a .tpuk file")
+        raise KernelChoiceError(f"{path} holds no kernel", help="decorate a function with @tpukernel.kernel, or write one as text")
     if name:
         raise KernelChoiceError(f"{path} holds no kernel {name}", help=f"it has {known}")
     if len(found) > 1:
