@@ -1,7 +1,8 @@
 """A 3x3 convolution with padding 1. Stripes of rows are loaded with the neighbours that their windows reach into, and computed in tiles.
 
 The first tile of a stripe is loaded alone, so that its computation begins early; results are stored tile by tile while the next one is
-computed. The weights come packed (`tpukernel.packed_weights`), as a compiler would store them: the record of a lane in one piece.
+computed. Which sizes are best depends on the shape: small tiles overlap better, large ones reach all channels of the DDR; `autotune` tries.
+The weights come packed (`tpukernel.packed_weights`), as a compiler would store them: the record of a lane in one piece.
 """
 
 import numpy as np
@@ -15,6 +16,7 @@ def conv_spec(x: tpu.TensorSpec, _weight: tpu.TensorSpec, bias: tpu.TensorSpec, 
     return tpu.TensorSpec((x.shape[0], bias.shape[0], *x.shape[2:]), x.dtype)
 
 
+@tpu.autotune(tile=[8, 14, 28, 56], stripe=[56, 112])
 @tpu.kernel(infer=conv_spec)
 def conv3x3(
     k: tpu.Builder, x: tpu.In, weight: tpu.In, bias: tpu.In, out: tpu.Out, *, stripe: int = 56, tile: int = 8, tile_oc: int = 256

@@ -16,6 +16,7 @@ def product_spec(left: tpu.TensorSpec, right: tpu.TensorSpec, **_: int) -> tpu.T
     return tpu.TensorSpec((left.shape[0], right.shape[1]), left.dtype)
 
 
+@tpu.autotune(tile_m=[512, 1024], tile_n=[512, 1024])
 @tpu.kernel(infer=product_spec)
 def matmul(k: tpu.Builder, left: tpu.In, right: tpu.In, out: tpu.Out, *, tile_m: int = 512, tile_n: int = 512, tile_k: int = 128) -> None:
     """out (m, n) = left (m, depth) @ right (depth, n); f32, f16 or bf16, added up in f32."""
