@@ -74,7 +74,7 @@ KER101: whether w0 < 8 is not known while the kernel is traced
   help: write `k.assert_(w0 < 8)`
 """,
     "minimum": """\
-KER101: whether -w0 + 8 < 4 is not known while the kernel is traced
+KER101: whether 8 - w0 < 4 is not known while the kernel is traced
   at symbolic_mistakes.py:84:12
      | size = min(4, 8 - w0)
      |        ^^^^^^^^^^^^^^
@@ -95,7 +95,7 @@ KER101: w0 is not known while the kernel is traced, but Python asks for the numb
   help: sizes and offsets of k.* take it as it is
 """,
     "length": """\
-KER101: the length of x f32[-w0 + 8] is not known while the kernel is traced
+KER101: the length of x f32[8 - w0] is not known while the kernel is traced
   at symbolic_mistakes.py:100:5
      | len(x[:, :, :, w0:][0, 0, 0])
      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
