@@ -18,6 +18,8 @@ __all__ = ["Part", "elementwise_parts"]
 
 RUN_BYTES = 256
 """A shorter run of bytes costs as much as one of this length (cost model of the official compiler)."""
+LARGEST = 65535 // 64 * 64
+"""Elements of a dimension that a command can have, in whole rows of lanes."""
 LANE_RUN_ELEMENTS = 512
 """Elements in a row for each lane in long tensors: with 64 lanes a row of a matrix, of which the DMA engine takes up to 65535."""
 
@@ -40,14 +42,17 @@ def elementwise_parts(shapes: Mapping[str, tuple[int, ...]], itemsize: int, chip
     sizes, axes = _merged(shapes)
     parts: list[Part] = []
     outer = _loops(sizes, itemsize, chip)
-    for index in product(*(range(size) for size in sizes[:outer])):
-        for inner, box in _placed(sizes[outer:], itemsize, chip):
+    spans = [[(place, 1) for place in range(size)] for size in sizes[:outer]] + [_spans(size, len(sizes) - outer) for size in sizes[outer:]]
+    for box in product(*spans):
+        inner_sizes = [size for _, size in box[outer:]]
+        for along, placing in _placed(inner_sizes, itemsize, chip):
             views: dict[str, tuple[int, Dim4]] = {}
             for name, has in axes.items():
-                strides = _strides(sizes, has)
-                offset = sum(place * stride for place, stride in zip(index, strides, strict=False))
-                offset += inner if has and has[-1] else 0
-                views[name] = (offset, box(has[outer:]))
+                starts = [start for start, _ in box]
+                if starts:
+                    starts[-1] += along
+                offset = sum(start * stride for start, stride in zip(starts, _strides(sizes, has), strict=True))
+                views[name] = (offset, placing(has[outer:]))
             parts.append(Part(views))
     return parts
 
@@ -69,6 +74,12 @@ def _merged(shapes: Mapping[str, tuple[int, ...]]) -> tuple[list[int], Mapping[s
             sizes.append(size)
             patterns.append(pattern)
     return sizes, {name: tuple(pattern[place] for pattern in patterns) for place, name in enumerate(full)}
+
+
+def _spans(size: int, dimensions: int) -> list[tuple[int, int]]:
+    """A dimension in stretches that one command can have: first element and how many."""
+    most = LARGEST if dimensions > 1 else LARGEST * LANE_RUN_ELEMENTS
+    return [(start, min(most, size - start)) for start in range(0, size, most)]
 
 
 def _strides(sizes: Sequence[int], has: Sequence[bool]) -> list[int]:

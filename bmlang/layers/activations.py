@@ -354,7 +354,7 @@ def softplus(x: Operand) -> Tensor:
 
 
 def softsign(x: Operand) -> Tensor:
-    """x / (1 + |x|), computed in f32."""
+    """x / (1 + `abs(x)`), computed in f32."""
     return apply("bm::softsign", x)
 
 
