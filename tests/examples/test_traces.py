@@ -1,4 +1,4 @@
-"""One trace without shapes fits every shape: the programs are those that are traced for the shapes, byte for byte."""
+"""Examples as text, and traced without shapes: the programs are those of the Python functions, byte for byte."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 import tpukernel as tpu
-from tests.examples.load import example
-from tests.examples.test_cycles import LARGE
+from tests.examples.load import FOLDER, example
+from tests.examples.test_cycles import LARGE, types_of
 from tpukernel.lang import elaborate
 
 RANKS: Mapping[str, Mapping[str, int]] = {
@@ -33,3 +33,10 @@ def test_a_trace_without_shapes(name: str) -> None:
     traced = example(name).ir(None, types, rank=RANKS[name], **keywords)
     found = elaborate(traced, {name: place.shape for name, place in given.systems.items()}, tpu.BM1684X)
     assert found.program.streams() == given.program.streams()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.py")))
+def test_what_is_printed_is_the_kernel(name: str) -> None:
+    (shapes, keywords), types = LARGE[name], types_of(name, tpu.f16)
+    read = tpu.parse(str(example(name).ir(shapes, types, **keywords)))
+    assert read.program(shapes, types).streams() == example(name).program(shapes, types, **keywords).streams()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import tpukernel as tpu
 from tpukernel.chips.tensors import Layout
-from tpukernel.dtypes import Dtype
+from tpukernel.dtypes import Dtype, dtype_of
 from tpukernel.lang import Global, Size
 
 Array = NDArray[Any]
@@ -81,7 +81,17 @@ def result(
     kernel = _kernel(len(given), step, shape, dtype, [each for _, each in inputs], place, start is not None)
     one, other = (next(iter(kernel.run(*given, engine=engine).values())) for engine in ("interpreter", "jit"))
     assert one.tobytes() == other.tobytes()
+    _same_as_text(kernel, given)
     return one
+
+
+def _same_as_text(kernel: tpu.Kernel, given: Sequence[Array]) -> None:
+    """What is printed is a kernel with the same program."""
+    names = kernel.signature.inputs
+    shapes = {name: array.shape for name, array in zip(names, given, strict=True)}
+    dtypes = {name: dtype_of(array.dtype) for name, array in zip(names, given, strict=True)}
+    read = tpu.parse(str(kernel.ir(shapes, dtypes)))
+    assert read.program(shapes, dtypes).streams() == kernel.program(shapes, dtypes).streams()
 
 
 def _kernel(count: int, step: Step, shape: tuple[int, ...], dtype: Dtype, places: list[Place], place: Place, started: bool) -> tpu.Kernel:
