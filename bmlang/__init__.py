@@ -68,7 +68,9 @@ if TYPE_CHECKING:
     from bmlang.layers.shape import reshape
     from bmlang.layers.softmax import softmax
     from bmlang.layers.tensor import Tensor
+    from bmlang.program.check import layer_check
     from bmlang.program.compile import Model, compile
+    from bmlang.program.custom import layer
     from bmlang.program.function import Function, function, spec
     from bmlang.runtime import Runtime
 
@@ -124,7 +126,9 @@ HOMES = {
     "bmlang.layers.shape": ("reshape",),
     "bmlang.layers.softmax": ("softmax",),
     "bmlang.layers.tensor": ("Tensor",),
+    "bmlang.program.check": ("layer_check",),
     "bmlang.program.compile": ("Model", "compile"),
+    "bmlang.program.custom": ("layer",),
     "bmlang.program.function": ("Function", "function", "spec"),
     "bmlang.runtime": ("Runtime",),
 }
@@ -132,83 +136,14 @@ HOMES = {
 HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
-__all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "spec"]
-__all__ += [
-    "abs",
-    "add",
-    "arccos",
-    "arccosh",
-    "arcsin",
-    "arcsinh",
-    "arctanh",
-    "avg_pool",
-    "batch_norm",
-    "cast",
-    "ceil",
-    "clamp",
-    "concat",
-    "conv",
-    "cos",
-    "cosh",
-    "div",
-    "elu",
-    "eq",
-    "erf",
-    "exp",
-    "floor",
-    "ge",
-    "gelu",
-    "group_norm",
-    "gt",
-    "hard_sigmoid",
-    "hard_swish",
-    "layer_norm",
-    "le",
-    "leaky_relu",
-    "log",
-    "log_sigmoid",
-    "lt",
-    "matmul",
-    "max",
-    "max_pool",
-    "min",
-    "mish",
-    "mul",
-    "ne",
-    "neg",
-    "pad",
-    "permute",
-    "reciprocal",
-    "reduce_max",
-    "reduce_mean",
-    "reduce_min",
-    "reduce_sum",
-    "relu",
-    "relu6",
-    "reshape",
-    "rms_norm",
-    "rsqrt",
-    "selu",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
-    "sinh",
-    "slice",
-    "softmax",
-    "softplus",
-    "softsign",
-    "split",
-    "sqrt",
-    "square",
-    "sub",
-    "swish",
-    "tan",
-    "tanh",
-    "tile",
-    "transpose",
-    "where",
-]
+__all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
+__all__ += ["abs", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "batch_norm", "cast", "ceil", "clamp"]
+__all__ += ["concat", "conv", "cos", "cosh", "div", "elu", "eq", "erf", "exp", "floor", "ge", "gelu", "group_norm", "gt"]
+__all__ += ["hard_sigmoid", "hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "lt", "matmul", "max", "max_pool"]
+__all__ += ["min", "mish", "mul", "ne", "neg", "pad", "permute", "reciprocal", "reduce_max", "reduce_mean", "reduce_min"]
+__all__ += ["reduce_sum", "relu", "relu6", "reshape", "rms_norm", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice"]
+__all__ += ["softmax", "softplus", "softsign", "split", "sqrt", "square", "sub", "swish", "tan", "tanh", "tile", "transpose"]
+__all__ += ["where"]
 
 
 def __getattr__(name: str) -> object:

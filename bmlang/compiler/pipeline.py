@@ -10,6 +10,7 @@ from bmlang.compiler.emit import Emission, emit
 from bmlang.compiler.groups import plan
 from bmlang.compiler.passes.common import common_subexpressions
 from bmlang.compiler.passes.dead import dead_code
+from bmlang.compiler.passes.expand import expand
 from bmlang.compiler.passes.fold import fold_constants
 from bmlang.compiler.passes.precision import computable, precision
 from bmlang.graph.graph import Graph
@@ -22,6 +23,7 @@ __all__ = ["PASSES", "compile_graph", "prepared"]
 Pass = Callable[[Graph, Dtype], Graph]
 
 PASSES: Final[tuple[tuple[str, Pass], ...]] = (
+    ("expand", lambda graph, _: expand(graph)),
     ("fold-constants", lambda graph, _: fold_constants(graph)),
     ("precision", precision),
     ("computable", lambda graph, _: computable(graph)),

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bmlang.graph.graph import Array, Attribute
+from bmlang.graph.graph import Array, Attribute, Graph
 from bmlang.layers.region import Region
 from bmlang.layers.system import System
 from tpukernel.chips.chip import Chip
@@ -188,6 +188,10 @@ class Layer(ABC):
 
     def local(self, call: Call) -> LocalForm | None:
         """The local form; None where there is none for these inputs."""
+        return None
+
+    def expand(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> Graph | None:
+        """The layer as a graph of other layers, which the compiler puts in its place; None where it has a form of its own."""
         return None
 
     def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:

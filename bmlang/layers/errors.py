@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from bmlang.graph.errors import GraphError
 
-__all__ = ["LayerNameError", "OperatorArgumentError", "OperatorDtypeError", "OutsideFunctionError", "ShapeError", "UnknownLayerError"]
+__all__ = [
+    "LayerCheckError",
+    "LayerDefinitionError",
+    "LayerNameError",
+    "OperatorArgumentError",
+    "OperatorDtypeError",
+    "OutsideFunctionError",
+    "ShapeError",
+    "UnknownLayerError",
+]
 
 
 class ShapeError(GraphError, code="BML120"):
@@ -29,3 +38,11 @@ class LayerNameError(GraphError, code="BML124"):
 
 class OutsideFunctionError(GraphError, code="BML125"):
     """An operator was called with numbers only, outside of a function."""
+
+
+class LayerDefinitionError(GraphError, code="BML126"):
+    """A layer cannot be made of what was given: something is missing, or does not fit together."""
+
+
+class LayerCheckError(GraphError, code="BML127"):
+    """`layer_check` found that the forms of a layer do not agree."""

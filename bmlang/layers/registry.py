@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -12,7 +12,7 @@ from bmlang.layers.base import Layer, Registered
 from bmlang.layers.errors import LayerNameError, UnknownLayerError
 from tpukernel.source import Position
 
-__all__ = ["ENTRY_POINTS", "all_layers", "layer_of", "register"]
+__all__ = ["ENTRY_POINTS", "FAMILIES", "add", "all_layers", "failures", "layer_of", "register"]
 
 ENTRY_POINTS: Final = "bmlang.layers"
 """Group of entry points with which packages bring layers: importing what it names registers them."""
@@ -33,7 +33,8 @@ FAMILIES: Final = (
 """The modules with the built-in layers."""
 
 _LAYERS: dict[str, Registered] = {}
-_loaded: set[str] = set()
+_loaded: dict[str, Exception | None] = {}
+"""Modules of installed packages, with the error where importing one failed."""
 _L = TypeVar("_L", bound=Layer)
 
 
@@ -71,23 +72,28 @@ def layer_of(name: str, position: Position | None = None) -> Layer:
     found = _LAYERS.get(name) or all_layers().get(name)
     if found is None:
         near = get_close_matches(name, _LAYERS, 3, cutoff=0.8)
-        raise UnknownLayerError(
-            f"there is no layer {name}",
-            position=position,
-            help=f"did you mean {' or '.join(near)}?" if near else "register it with bm.layer",
-        )
+        advice = f"did you mean {' or '.join(near)}?" if near else "register it with bm.layer"
+        for module, error in failures().items():
+            advice += f"; {module}, which an installed package names, could not be imported: {error!r}"
+        raise UnknownLayerError(f"there is no layer {name}", position=position, help=advice)
     return found.layer
 
 
 def all_layers() -> Mapping[str, Registered]:
-    """Every layer by name, with its origin, in order of the names."""
-    for module in _modules():
+    """Every layer by name, with its origin, in order of the names. What installed packages name and cannot be imported is in `failures`."""
+    for family in FAMILIES:
+        import_module(f"bmlang.layers.{family}")
+    for module in (entry.module for entry in entry_points(group=ENTRY_POINTS)):
         if module not in _loaded:
-            _loaded.add(module)
-            import_module(module)
+            _loaded[module] = None
+            try:
+                import_module(module)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other layers are there all the same
+                _loaded[module] = error
     return dict(sorted(_LAYERS.items()))
 
 
-def _modules() -> Iterator[str]:
-    yield from (f"bmlang.layers.{family}" for family in FAMILIES)
-    yield from (entry.module for entry in entry_points(group=ENTRY_POINTS))
+def failures() -> Mapping[str, Exception]:
+    """Modules that installed packages name (entry points `bmlang.layers`) and that could not be imported, with the error."""
+    all_layers()
+    return {module: error for module, error in _loaded.items() if error is not None}

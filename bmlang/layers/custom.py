@@ -1,0 +1,173 @@
+"""Layers made of a kernel or of other layers, and operators that stand for layers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias, cast
+
+import numpy as np
+
+from bmlang.graph.graph import Array, Attribute, Graph
+from bmlang.layers.base import Call, Layer
+from bmlang.layers.errors import LayerDefinitionError, OperatorArgumentError, ShapeError
+from bmlang.layers.reference import run_reference
+from bmlang.layers.system import System
+from bmlang.layers.tensor import Operand, Tensor, apply_many, here
+from tpukernel.dtypes import DTYPES, Dtype
+from tpukernel.errors import TpuError
+from tpukernel.lang.builder import Builder
+from tpukernel.lang.kernel import Kernel
+from tpukernel.lang.signature import TensorSpec
+
+__all__ = ["GraphLayer", "KernelLayer", "Operator", "Reference", "defaults_of"]
+
+Reference: TypeAlias = Callable[..., object]
+"""From arrays (floats as float64) and the other arguments to an array, or to a sequence of them."""
+Infer: TypeAlias = Callable[..., TensorSpec | Sequence[TensorSpec]]
+"""From the specs of the inputs and the other arguments to those of the outputs."""
+PLAIN = (bool, int, float, str, Dtype, type(None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Custom(Layer):
+    """What layers of users have in common.
+
+    Attributes:
+        name, inputs, defaults, dtypes: as of `Layer`.
+        numpy: what it computes.
+        specs: the outputs, where the layer does not know them itself.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    defaults: Mapping[str, object] = field()
+    dtypes: tuple[Dtype, ...] = tuple(DTYPES.values())
+    numpy: Reference | None = None
+    specs: Infer | None = None
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array | Sequence[Array]:
+        assert self.numpy is not None  # noqa: S101
+        found = self.numpy(*(None if array is None else _wide(array) for array in inputs), **attrs)
+        return [np.asarray(each) for each in cast("Sequence[object]", found)] if isinstance(found, tuple | list) else np.asarray(found)
+
+
+def _wide(array: Array) -> Array:
+    return array if np.issubdtype(array.dtype, np.integer) or array.dtype == np.bool_ else array.astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelLayer(_Custom):
+    """A layer that is a kernel on tensors in system memory.
+
+    Attributes:
+        kernel: in Python or as text.
+    """
+
+    kernel: Kernel
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec | Sequence[TensorSpec]:
+        given = {name: spec for name, spec in zip(self.kernel.signature.inputs, inputs, strict=True) if spec is not None}
+        if self.specs is not None:
+            return self.specs(*given.values(), **attrs)
+        definition = self.kernel.definition
+        try:
+            found = definition.specs(
+                {name: spec.shape for name, spec in given.items()},
+                {name: spec.dtype for name, spec in given.items()},
+                definition.keywords(attrs),
+            )
+        except TpuError as error:
+            raise ShapeError(f"{self.name}: {error.message}", position=here(), help=error.help) from error
+        return [found[name] for name in self.kernel.signature.outputs]
+
+    def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
+        tensors = {"in": iter(ins), "out": iter(outs)}
+        given = [cast("System", next(tensors[direction])).tensor for direction in self.kernel.signature.tensors.values()]
+        self.kernel.emit(k, *given, **call.attrs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphLayer(_Custom):
+    """A layer that is a graph of other layers.
+
+    Attributes:
+        trace: the graph for specs of the inputs by name and the other arguments.
+    """
+
+    trace: Callable[[Mapping[str, TensorSpec], Mapping[str, Attribute]], Graph]
+
+    def expand(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> Graph:
+        given = {name: spec for name, spec in zip(self.inputs, inputs, strict=True) if spec is not None}
+        return self.trace(given, attrs)
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> Sequence[TensorSpec]:
+        graph = self.expand(inputs, attrs)
+        return [graph.specs[name] for name in graph.outputs]
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array | Sequence[Array]:
+        if self.numpy is not None:
+            return super().reference(inputs, attrs)
+        arrays = {name: array for name, array in zip(self.inputs, inputs, strict=True) if array is not None}
+        specs = [TensorSpec(array.shape, _dtype(array)) for array in arrays.values()]
+        graph = self.expand(specs, attrs)
+        values = run_reference(graph, arrays)
+        return [values[name] for name in graph.outputs]
+
+
+def _dtype(array: Array) -> Dtype:
+    return next(dtype for dtype in DTYPES.values() if dtype.numpy == array.dtype)
+
+
+def defaults_of(name: str, given: Mapping[str, object]) -> dict[str, object]:
+    """The keywords of a layer from those of a function: `...` where there is no default.
+
+    Raises:
+        LayerDefinitionError: a default is no plain value.
+    """
+    for key, value in given.items():
+        if value is not inspect.Parameter.empty and not isinstance(value, (*PLAIN, tuple)):
+            raise LayerDefinitionError(
+                f"{key} of layer {name} is {value!r} by default",
+                help="arguments of layers are numbers, strings, data types, or tuples of them",
+            )
+    return {key: ... if value is inspect.Parameter.empty else value for key, value in given.items()}
+
+
+class Operator:
+    """A layer as a function on tensors of a `@bm.function`.
+
+    Attributes:
+        layer: what it stands for.
+    """
+
+    def __init__(self, layer: Layer, doc: str | None = None) -> None:
+        self.layer = layer
+        self.__name__ = layer.name.rpartition("::")[2]
+        self.__doc__ = doc
+
+    def __repr__(self) -> str:
+        return f"<operator {self.layer.name}({', '.join([*self.layer.inputs, *self.layer.defaults])})>"
+
+    def __call__(self, *tensors: Operand | None, **arguments: object) -> Tensor:
+        """Add the layer to the function that its tensors belong to.
+
+        Args:
+            tensors: its inputs in order.
+            arguments: inputs by name, and its other arguments.
+
+        Returns:
+            The output; a tuple of tensors where the layer has several.
+
+        Raises:
+            OutsideFunctionError: there is no tensor of a function among the inputs.
+            ShapeError, OperatorDtypeError, OperatorArgumentError: they do not fit.
+        """
+        names = [name.rstrip("?*") for name in self.layer.inputs]
+        if twice := [name for name in names[: len(tensors)] if name in arguments]:
+            raise OperatorArgumentError(f"{self.layer.name} got {', '.join(twice)} twice", position=here(), help="give it once")
+        placed = [*tensors, *(arguments.get(name) for name in names[len(tensors) :])]
+        attrs = {name: value for name, value in arguments.items() if name not in names}
+        found = apply_many(self.layer.name, *cast("list[Operand | None]", placed), **attrs)
+        return found[0] if len(found) == 1 else cast("Tensor", tuple(found))

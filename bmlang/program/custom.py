@@ -1,0 +1,134 @@
+"""`layer`: functions and kernels of users become operators, which are used and compiled as the built-in ones."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bmlang.graph.graph import Attribute, Graph
+from bmlang.layers.base import Layer
+from bmlang.layers.custom import GraphLayer, Infer, KernelLayer, Operator, Reference, defaults_of
+from bmlang.layers.errors import LayerDefinitionError
+from bmlang.layers.registry import add
+from bmlang.program.function import Function
+from tpukernel.dtypes import DTYPES, Dtype, dtype_of
+from tpukernel.lang.kernel import Kernel
+from tpukernel.lang.signature import TensorSpec
+from tpukernel.source import user_frame
+
+__all__ = ["layer"]
+
+
+def layer(
+    name: str,
+    *,
+    inputs: Sequence[str] | None = None,
+    infer: Infer | None = None,
+    reference: Reference | None = None,
+    kernel: Kernel | None = None,
+    dtypes: Sequence[Dtype | str] | None = None,
+) -> Callable[[Function | Kernel | Callable[..., object]], Operator]:
+    """Decorator: what it stands before becomes a layer, and the name an operator for functions. It may stand before
+
+    * a `@bm.function`: the layer is made of other layers. `reference` may be left out.
+    * a `@tpukernel.kernel`, or a kernel that was loaded from text: the kernel computes the layer; `reference` says what that is in numpy.
+    * with `kernel`: an ordinary Python function, which is the reference.
+
+    Args:
+        name: `domain::name`; the domain is yours.
+        inputs: names of the tensors, by default those of the function or kernel.
+        infer: from the specs of the inputs and the arguments to those of the outputs; by default what the kernel says.
+        reference: from arrays (floats as float64) and the arguments to an array, or to one for each output, as exactly as numpy has it.
+        kernel: the kernel.
+        dtypes: data types that the layer is computed in, all by default. Floats of other types are computed as f32, also in the modes
+            "f16" and "bf16": a kernel with functions of f32 says `dtypes=["f32"]`.
+
+    Raises:
+        LayerDefinitionError: something is missing, or does not fit together.
+        LayerNameError: the name has no domain, or belongs to another module.
+    """
+
+    def decorate(given: Function | Kernel | Callable[..., object]) -> Operator:
+        known = tuple(DTYPES.values()) if dtypes is None else tuple(map(dtype_of, dtypes))
+        if isinstance(given, Function):
+            made = _graph_layer(name, given, inputs, reference, known)
+            if kernel is not None or infer is not None:
+                raise LayerDefinitionError(f"layer {name} is a function and has a kernel or infer", help="a function says both itself")
+        elif isinstance(given, Kernel):
+            if kernel is not None:
+                raise LayerDefinitionError(f"layer {name} has two kernels", help="leave kernel= out")
+            made = _kernel_layer(name, given, inputs, infer, reference, known)
+        else:
+            if kernel is None or reference is not None:
+                raise LayerDefinitionError(
+                    f"layer {name} is a Python function, which is its reference, and needs a kernel alone",
+                    help="give kernel=, or put @bm.function or @tpukernel.kernel between",
+                )
+            made = _kernel_layer(name, kernel, inputs, infer, given, known)
+        add(made, str(user_frame(("bmlang",)).f_globals.get("__name__", "")))
+        return Operator(made, getattr(given, "__doc__", None))
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """The graph of a function for specs and keywords."""
+
+    function: Function
+
+    def __call__(self, specs: Mapping[str, TensorSpec], attrs: Mapping[str, Attribute]) -> Graph:
+        return self.function.traced(specs, **attrs)
+
+
+def _graph_layer(
+    name: str, function: Function, inputs: Sequence[str] | None, reference: Reference | None, dtypes: tuple[Dtype, ...]
+) -> Layer:
+    signature = function.signature
+    if inputs is not None and tuple(inputs) != signature.inputs:
+        raise LayerDefinitionError(f"layer {name} has the inputs {', '.join(signature.inputs)}", help="leave inputs= out")
+    defaults = defaults_of(name, signature.defaults)
+    return GraphLayer(name=name, inputs=signature.inputs, defaults=defaults, dtypes=dtypes, numpy=reference, trace=_Traced(function))
+
+
+def _kernel_layer(
+    name: str,
+    kernel: Kernel,
+    inputs: Sequence[str] | None,
+    infer: Infer | None,
+    reference: Reference | None,
+    dtypes: tuple[Dtype, ...],
+) -> Layer:
+    signature = kernel.signature
+    if reference is None:
+        raise LayerDefinitionError(
+            f"layer {name} has no reference", help="give reference=, a numpy function: it says what the kernel computes"
+        )
+    if changed := [tensor for tensor, direction in signature.tensors.items() if direction == "inout"]:
+        raise LayerDefinitionError(
+            f"the kernel of layer {name} changes {', '.join(changed)}", help="layers have inputs and outputs: In, Out"
+        )
+    if not signature.inputs or not signature.outputs:
+        raise LayerDefinitionError(f"the kernel of layer {name} has no {'output' if signature.inputs else 'input'}", help="add one")
+    names = tuple(inputs or signature.inputs)
+    if len(names) != len(signature.inputs):
+        raise LayerDefinitionError(
+            f"layer {name} has {len(names)} inputs, its kernel {len(signature.inputs)}", help="give a name for each In"
+        )
+    defaults = defaults_of(name, signature.defaults)
+    _check_keywords(name, reference, names, defaults)
+    return KernelLayer(name=name, inputs=names, defaults=defaults, dtypes=dtypes, numpy=reference, specs=infer, kernel=kernel)
+
+
+def _check_keywords(name: str, reference: Reference, inputs: Sequence[str], defaults: Mapping[str, object]) -> None:
+    """The reference takes what the kernel takes."""
+    try:
+        inspect.signature(reference).bind(*inputs, **defaults)
+    except TypeError as error:
+        raise LayerDefinitionError(
+            f"the reference of layer {name} does not take {', '.join([*inputs, *defaults])}: {error}",
+            help="it takes an array for each input, then the keywords of the kernel",
+        ) from None
+    except ValueError:  # a built-in function, whose parameters nobody knows
+        return
