@@ -10,12 +10,12 @@ import sys
 from collections.abc import Sequence
 
 from tpukernel import __version__
-from tpukernel.cli import bench, cache, chips, cost, disasm, doctor, memory, run, trace
+from tpukernel.cli import bench, cache, check, chips, cost, disasm, doctor, fmt, memory, run, trace
 from tpukernel.errors import TpuError
 
 __all__ = ["main"]
 
-_COMMANDS = (run, bench, memory, trace, cost, disasm, chips, doctor, cache)
+_COMMANDS = (run, bench, memory, trace, cost, check, fmt, disasm, chips, doctor, cache)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

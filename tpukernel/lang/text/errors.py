@@ -6,7 +6,9 @@ from tpukernel.lang.errors import KernelError
 
 __all__ = [
     "TextArgumentError",
+    "TextCheckError",
     "TextDeclarationError",
+    "TextFormatError",
     "TextLimitError",
     "TextNameError",
     "TextSelectionError",
@@ -41,3 +43,11 @@ class TextLimitError(KernelError, code="KER155"):
 
 class TextSelectionError(KernelError, code="KER156"):
     """The text does not hold the kernel that is asked for, or holds several and none is asked for."""
+
+
+class TextFormatError(KernelError, code="KER157"):
+    """A text of kernels is not in the usual form, and somebody asked whether it is."""
+
+
+class TextCheckError(KernelError, code="KER158"):
+    """Texts of kernels have mistakes; the message has all that were found."""
