@@ -14,6 +14,7 @@ from bmlang.compiler.emit import Emission
 from bmlang.compiler.errors import CompileArgumentError
 from bmlang.compiler.pipeline import compile_graph
 from bmlang.graph.graph import Array, Graph
+from bmlang.program.folder import save_folder
 from bmlang.program.function import Function, Specs, mode_of
 from bmlang.program.package import package
 from bmlang.runtime import Runtime
@@ -68,6 +69,20 @@ class Model:
         target = Path(path)
         self.bmodel.save(target)
         return target
+
+    def save_folder(self, path: str | os.PathLike[str], inputs: Mapping[str, Sequence[Mapping[str, Array]]] | None = None) -> Path:
+        """Write a folder as the official compilers do: the model, and for `bmrt_test` inputs and the outputs that a chip has for them.
+
+        Args:
+            path: the folder; it is made where it is missing.
+            inputs: for each net the inputs of each of its stages by name; random numbers where nothing is said.
+
+        Raises:
+            CompileArgumentError: there is no such net, or it has another number of stages.
+            RuntimeModelError: the inputs do not fit.
+            OSError: a file cannot be written.
+        """
+        return save_folder(self.bmodel, self.runtime, Path(path), inputs or {})
 
     @cached_property
     def runtime(self) -> Runtime:

@@ -15,6 +15,7 @@ from bmlang.compiler.pipeline import compile_graph
 from bmlang.graph.graph import Array, Graph, unused_name
 from bmlang.layers.reference import run_reference
 from bmlang.layers.tensor import Tensor, Tracer
+from bmlang.program.compare import FunctionComparison, compare_graph
 from bmlang.program.errors import FunctionArgumentError, FunctionResultError
 from bmlang.program.outputs import with_output_names
 from bmlang.program.package import package
@@ -153,6 +154,34 @@ class Function:
         traced = self.traced({name: spec(array.shape, dtype_of(array.dtype)) for name, array in arrays.items()}, **attrs)
         values = run_reference(traced, arrays)
         return {name: cast("Result", values[name]) for name in traced.outputs}
+
+    def compare(
+        self,
+        *args: Array,
+        mode: str = "f32",
+        chip: Chip | str = DEFAULT_CHIP,
+        tolerance: float | None = None,
+        **keywords: object,
+    ) -> FunctionComparison:
+        """Run the function on a simulated TPU and in numpy, and say tensor by tensor how far both are apart and where that begins.
+
+        Args:
+            args: the inputs, in order or by name.
+            mode: what f32 is computed in: "f32", "f16" or "bf16".
+            chip: the chip or its name.
+            tolerance: what an operator may be off, as a share of the largest number that it makes; by default 16 roundings of its type.
+            keywords: inputs by name, and the keywords of the function.
+
+        Returns:
+            Every tensor, and the first one that is off; it is true where none is.
+
+        Raises:
+            FunctionArgumentError, GraphError, TpuError: as of a call.
+        """
+        given, attrs = self.signature.bound(args, keywords)
+        arrays = self._arrays(given)
+        specs = {name: spec(array.shape, dtype_of(array.dtype)) for name, array in arrays.items()}
+        return compare_graph(self._traced(specs, attrs)[1], arrays, mode_of(mode), chip_of(chip), tolerance)
 
     # ------------------------------------------------------------------ tracing
 
