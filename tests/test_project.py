@@ -28,6 +28,7 @@ FORBIDDEN = {
 ALLOWED = {"reference material by its folder": ("tests/support/oracle", ".ci/run")}
 """Files, by the start of their path, where a kind is allowed: these two look for the official libraries beside the checkout."""
 
+IMAGES = {".ppm"}
 VENDOR = {".so", ".a", ".whl", ".bmodel", ".onnx", ".pkl", ".pt"}
 
 
@@ -52,7 +53,7 @@ def texts() -> dict[str, str]:
     found: dict[str, str] = {}
     for path in project_files():
         data = path.read_bytes()
-        if b"\0" not in data:
+        if b"\0" not in data and path.suffix not in IMAGES:
             found[relative(path)] = data.decode()
     return found
 

@@ -63,6 +63,7 @@ class _Kernel:
         k: what it is written with.
         params: its tensors in system memory by name, first element and shape.
         first_byte: where buffers may begin to which the compiler gives no address.
+        node: the node that all of it belongs to; empty where there are several.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -70,6 +71,7 @@ class _Kernel:
         self.k = Builder(self._tracer)
         self.params: dict[tuple[str, int, tuple[int, ...]], Param] = {}
         self.first_byte = 0
+        self.node = ""
 
     def parameter(self, name: str, offset: int, shape: tuple[int, ...], dtype: Dtype) -> Global:
         """A tensor from an element on, seen with a shape of its own."""
@@ -116,7 +118,12 @@ class _Emitter:
         memory = device_memory(self._graph, [self._touched(group, used) for group in groups], self._owners, end)
         bases = {**memory.addresses, **places}
         program, positions = elaborate_all((kernel.part(self._graph.name, bases) for kernel in self._done), self._chip)
-        nodes = {key: self._positions[id(position)] for key, position in positions.items() if id(position) in self._positions}
+        nodes = {
+            key: kernel.node or self._positions[id(position)]
+            for kernel, written in zip(self._done, positions, strict=True)
+            for key, position in written.items()
+            if kernel.node or id(position) in self._positions
+        }
         return Emission(program, memory, self._coefficients.arrays, nodes)
 
     def _close(self, first_byte: int = 0) -> None:
@@ -167,8 +174,10 @@ class _Emitter:
         node = group.node
         outs = [self._whole(name) for name in node.outputs]
         ins = [self._whole(name) if name else None for name in node.inputs]
-        with pinned(self._pin(node)):
-            layer_of(node.op).emit(self._open.k, outs, ins, group.call)
+        layer = layer_of(node.op)
+        with pinned(None if layer.own_lines else self._pin(node)):
+            layer.emit(self._open.k, outs, ins, group.call)
+        self._open.node = node.name
         self._close()
 
     def _emit_group(self, group: Planned) -> None:

@@ -164,6 +164,7 @@ class Layer(ABC):
         dtypes: data types that the TPU computes it in; in other float types it is computed as f32.
         elementwise: each element of the output depends on the elements at its own place in inputs of the same shape, broadcast as in numpy;
             the compiler may then choose other shapes.
+        own_lines: messages about its global form name the lines of the form itself, not those where the layer is used.
         alias: the output is the input with another shape: nothing is computed.
     """
 
@@ -173,6 +174,7 @@ class Layer(ABC):
     dtypes: tuple[Dtype, ...] = FLOATS
     elementwise: bool = False
     alias: bool = False
+    own_lines: bool = False
 
     @abstractmethod
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec | Sequence[TensorSpec]:

@@ -66,6 +66,7 @@ class KernelLayer(_Custom):
     """
 
     kernel: Kernel
+    own_lines = True
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec | Sequence[TensorSpec]:
         given = {name: spec for name, spec in zip(self.kernel.signature.inputs, inputs, strict=True) if spec is not None}

@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from bmlang.bmodel import BModel
 from bmlang.compiler.emit import Emission
 from bmlang.compiler.errors import CompileArgumentError
@@ -94,7 +96,7 @@ class Model:
         names = list(self.runtime.nets)
         if net is None and len(names) != 1:
             raise CompileArgumentError(f"the model has the nets {', '.join(names)}", help="name the one to run")
-        return dict(self.runtime[net or names[0]].run(inputs))
+        return dict(self.runtime[net or names[0]].run({name: np.ascontiguousarray(array) for name, array in inputs.items()}))
 
 
 def compile(

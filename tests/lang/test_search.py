@@ -19,8 +19,7 @@ from tests.lang.kernels import abs_add, axpy, matmul
 from tests.lang.test_views import SVG, page
 from tpukernel.cache import CACHE_FOLDER, default_cache
 from tpukernel.lang import KernelIr, tuning
-from tpukernel.lang.errors import CallError, SearchSpaceError, ShapeMismatchError, TuningError
-from tpukernel.sim.checks import CheckError
+from tpukernel.lang.errors import CallError, SearchSpaceError, ShapeMismatchError, TuningError, UnwrittenBufferError
 
 CACHED = "_cache"
 
@@ -80,7 +79,7 @@ def test_a_benchmark_checks_what_it_measures() -> None:
         k.tiu.abs(b, a)
         k.dma.store(out, b)
 
-    with pytest.raises(CheckError, match="test_search"):
+    with pytest.raises(UnwrittenBufferError, match="test_search"):
         reads_nothing.bench({"x": (1, 4, 2, 8)})
     assert reads_nothing.bench({"x": (1, 4, 2, 8)}, simulate=0).cycles > 0
 

@@ -19,7 +19,7 @@ def skip_vendor_tests(items: Iterable[pytest.Item]) -> None:
 
 
 def each(name: str, values: Sequence[object], *, reason: str, ids: Callable[[Any], str] = str) -> pytest.MarkDecorator:
-    """One test for each of `values`, or one skipped test that says the reason when there are none: a fresh machine has no recorded models."""
+    """One test for each of `values`, or one skipped test that says the reason when there are none, as on a fresh machine."""
     if not values:
         return pytest.mark.parametrize(name, [pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))])
     return pytest.mark.parametrize(name, values, ids=ids)

@@ -148,12 +148,15 @@ class Part:
     first_byte: int = 0
 
 
-def elaborate_all(parts: Iterable[Part], chip: Chip) -> tuple[Program, Positions]:
-    """One program of several kernels, one after the other, and where each of its commands was written; raises as `elaborate`."""
+def elaborate_all(parts: Iterable[Part], chip: Chip) -> tuple[Program, list[Positions]]:
+    """One program of several kernels, one after the other; for each of them, where its commands were written. Raises as `elaborate`."""
     builder = _ProgramBuilder(chip, None)
+    positions: list[Positions] = []
     for part in parts:
+        builder.positions = {}
         _add(builder, part, chip)
-    return builder.program.end(), builder.positions
+        positions.append(builder.positions)
+    return builder.program.end(), positions
 
 
 def _add(builder: _ProgramBuilder, part: Part, chip: Chip) -> tuple[Mapping[str, SystemRange], Allocation, Sequence[Command]]:
