@@ -64,7 +64,9 @@ if TYPE_CHECKING:
     from bmlang.layers.matmul import matmul
     from bmlang.layers.norm import batch_norm, group_norm, layer_norm, rms_norm
     from bmlang.layers.pool import avg_pool, max_pool
+    from bmlang.layers.quantise import dequantise, quantise, requant
     from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_min, reduce_sum
+    from bmlang.layers.requant_int import requant_int
     from bmlang.layers.shape import reshape
     from bmlang.layers.softmax import softmax
     from bmlang.layers.tensor import Tensor
@@ -122,7 +124,9 @@ HOMES = {
     "bmlang.layers.matmul": ("matmul",),
     "bmlang.layers.norm": ("batch_norm", "group_norm", "layer_norm", "rms_norm"),
     "bmlang.layers.pool": ("avg_pool", "max_pool"),
+    "bmlang.layers.quantise": ("dequantise", "quantise", "requant"),
     "bmlang.layers.reduce": ("reduce_max", "reduce_mean", "reduce_min", "reduce_sum"),
+    "bmlang.layers.requant_int": ("requant_int",),
     "bmlang.layers.shape": ("reshape",),
     "bmlang.layers.softmax": ("softmax",),
     "bmlang.layers.tensor": ("Tensor",),
@@ -137,7 +141,86 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
-__all__ += ["abs", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "batch_norm", "cast", "ceil", "clamp"]
+__all__ += [
+    "abs",
+    "add",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctanh",
+    "avg_pool",
+    "batch_norm",
+    "cast",
+    "ceil",
+    "clamp",
+    "concat",
+    "conv",
+    "cos",
+    "cosh",
+    "dequantise",
+    "div",
+    "elu",
+    "eq",
+    "erf",
+    "exp",
+    "floor",
+    "ge",
+    "gelu",
+    "group_norm",
+    "gt",
+    "hard_sigmoid",
+    "hard_swish",
+    "layer_norm",
+    "le",
+    "leaky_relu",
+    "log",
+    "log_sigmoid",
+    "lt",
+    "matmul",
+    "max",
+    "max_pool",
+    "min",
+    "mish",
+    "mul",
+    "ne",
+    "neg",
+    "pad",
+    "permute",
+    "quantise",
+    "reciprocal",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_min",
+    "reduce_sum",
+    "relu",
+    "relu6",
+    "requant",
+    "requant_int",
+    "reshape",
+    "rms_norm",
+    "rsqrt",
+    "selu",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "sinh",
+    "slice",
+    "softmax",
+    "softplus",
+    "softsign",
+    "split",
+    "sqrt",
+    "square",
+    "sub",
+    "swish",
+    "tan",
+    "tanh",
+    "tile",
+    "transpose",
+    "where",
+]
 __all__ += ["concat", "conv", "cos", "cosh", "div", "elu", "eq", "erf", "exp", "floor", "ge", "gelu", "group_norm", "gt"]
 __all__ += ["hard_sigmoid", "hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "lt", "matmul", "max", "max_pool"]
 __all__ += ["min", "mish", "mul", "ne", "neg", "pad", "permute", "reciprocal", "reduce_max", "reduce_mean", "reduce_min"]

@@ -9,6 +9,7 @@ import numpy as np
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import Call, Layer, LocalForm, Piece
 from bmlang.layers.elementwise import EVERY, Elementwise
+from bmlang.layers.memory import whole
 from bmlang.layers.pointwise import broadcast_shape, common_dtype, pointwise
 from bmlang.layers.registry import add, register
 from bmlang.layers.tensor import Operand, Tensor, apply
@@ -70,19 +71,10 @@ class Where(Layer):
 
     def local(self, call: Call) -> LocalForm:
         def compute(piece: Piece, operands: Sequence[Source]) -> None:
-            condition, a, b = (_whole(piece, each) for each in operands)
+            condition, a, b = (whole(piece, each) if isinstance(each, Tile) else each for each in operands)
             piece.k.tiu.select_greater(piece.out, condition, 0.0, a, b)
 
         return pointwise(call, compute, operations=4, work_buffers=3)
-
-
-def _whole(piece: Piece, operand: Source) -> Source:
-    """An operand in the shape of the result: the selecting command does not repeat elements."""
-    if not isinstance(operand, Tile) or (operand.shape == piece.out.shape and operand.shape == operand.local.shape):
-        return operand
-    copy = piece.k.local(piece.region.size, operand.dtype, name="repeated")
-    piece.k.tiu.copy(copy, operand)
-    return copy
 
 
 def gt(a: Operand, b: Operand) -> Tensor:

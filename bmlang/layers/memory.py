@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from math import prod
 
+from bmlang.layers.base import Piece
+from bmlang.layers.region import Region
+from tpukernel.chips.chip import Chip
 from tpukernel.chips.tensors import Dim4, Layout
 from tpukernel.dtypes import Dtype
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.tensors import Tile
 
-__all__ = ["seen_as"]
+__all__ = ["copies", "result_of", "seen_as", "whole"]
 
 
 def seen_as(k: Builder, tile: Tile, shape: Dim4, dtype: Dtype, layout: Layout = Layout.EU_ALIGNED, offset: int = 0) -> Tile:
@@ -31,3 +36,37 @@ def seen_as(k: Builder, tile: Tile, shape: Dim4, dtype: Dtype, layout: Layout = 
     row = -(-prod((h, w)) * tile.dtype.itemsize // k.chip.eu_bytes) * k.chip.eu_bytes
     begin = (first * -(-c // k.chip.lanes) + channel // k.chip.lanes) * row
     return k.local(shape, dtype, layout=layout, at=place + begin + offset, name=tile.name)
+
+
+def whole(piece: Piece, tile: Tile) -> Tile:
+    """An operand in the shape of the result and as a buffer of its own, for commands that take nothing else; a copy where needed."""
+    if _is_whole(tile) and tile.shape == piece.out.shape:
+        return tile
+    copy = piece.k.local(piece.region.size, tile.dtype, name="whole")
+    piece.k.tiu.copy(copy, tile)
+    return copy
+
+
+def copies(chip: Chip) -> Callable[[Region], int]:
+    """Bytes of a lane for what `whole` and `result_of` may make: two buffers of words like the result."""
+
+    def scratch(region: Region) -> int:
+        n, c, h, w = region.size
+        return 2 * n * -(-c // chip.lanes) * -(-h * w * 4 // chip.eu_bytes) * chip.eu_bytes
+
+    return scratch
+
+
+@contextmanager
+def result_of(piece: Piece) -> Generator[Tile]:
+    """Where a command that only writes whole buffers puts the result of a piece."""
+    if _is_whole(piece.out):
+        yield piece.out
+        return
+    made = piece.k.local(piece.region.size, piece.out.dtype, name="made")
+    yield made
+    piece.k.tiu.copy(piece.out, made)
+
+
+def _is_whole(tile: Tile) -> bool:
+    return tile.shape == tile.local.shape

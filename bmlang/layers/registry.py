@@ -26,7 +26,9 @@ FAMILIES: Final = (
     "matmul",
     "norm",
     "pool",
+    "quantise",
     "reduce",
+    "requant_int",
     "shape",
     "softmax",
 )
