@@ -141,92 +141,13 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
-__all__ += [
-    "abs",
-    "add",
-    "arccos",
-    "arccosh",
-    "arcsin",
-    "arcsinh",
-    "arctanh",
-    "avg_pool",
-    "batch_norm",
-    "cast",
-    "ceil",
-    "clamp",
-    "concat",
-    "conv",
-    "cos",
-    "cosh",
-    "dequantise",
-    "div",
-    "elu",
-    "eq",
-    "erf",
-    "exp",
-    "floor",
-    "ge",
-    "gelu",
-    "group_norm",
-    "gt",
-    "hard_sigmoid",
-    "hard_swish",
-    "layer_norm",
-    "le",
-    "leaky_relu",
-    "log",
-    "log_sigmoid",
-    "lt",
-    "matmul",
-    "max",
-    "max_pool",
-    "min",
-    "mish",
-    "mul",
-    "ne",
-    "neg",
-    "pad",
-    "permute",
-    "quantise",
-    "reciprocal",
-    "reduce_max",
-    "reduce_mean",
-    "reduce_min",
-    "reduce_sum",
-    "relu",
-    "relu6",
-    "requant",
-    "requant_int",
-    "reshape",
-    "rms_norm",
-    "rsqrt",
-    "selu",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
-    "sinh",
-    "slice",
-    "softmax",
-    "softplus",
-    "softsign",
-    "split",
-    "sqrt",
-    "square",
-    "sub",
-    "swish",
-    "tan",
-    "tanh",
-    "tile",
-    "transpose",
-    "where",
-]
-__all__ += ["concat", "conv", "cos", "cosh", "div", "elu", "eq", "erf", "exp", "floor", "ge", "gelu", "group_norm", "gt"]
-__all__ += ["hard_sigmoid", "hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "lt", "matmul", "max", "max_pool"]
-__all__ += ["min", "mish", "mul", "ne", "neg", "pad", "permute", "reciprocal", "reduce_max", "reduce_mean", "reduce_min"]
-__all__ += ["reduce_sum", "relu", "relu6", "reshape", "rms_norm", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice"]
-__all__ += ["softmax", "softplus", "softsign", "split", "sqrt", "square", "sub", "swish", "tan", "tanh", "tile", "transpose"]
-__all__ += ["where"]
+__all__ += ["abs", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "batch_norm", "cast", "ceil", "clamp", "concat"]
+__all__ += ["conv", "cos", "cosh", "dequantise", "div", "elu", "eq", "erf", "exp", "floor", "ge", "gelu", "group_norm", "gt"]
+__all__ += ["hard_sigmoid", "hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "lt", "matmul", "max", "max_pool", "min"]
+__all__ += ["mish", "mul", "ne", "neg", "pad", "permute", "quantise", "reciprocal", "reduce_max", "reduce_mean", "reduce_min"]
+__all__ += ["reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "rms_norm", "rsqrt", "selu", "sigmoid", "sign", "silu"]
+__all__ += ["sin", "sinh", "slice", "softmax", "softplus", "softsign", "split", "sqrt", "square", "sub", "swish", "tan", "tanh", "tile"]
+__all__ += ["transpose", "where"]
 
 
 def __getattr__(name: str) -> object:
