@@ -10,6 +10,7 @@ from bmlang.compiler.emit import Emission, emit
 from bmlang.compiler.groups import plan
 from bmlang.compiler.passes.common import common_subexpressions
 from bmlang.compiler.passes.dead import dead_code
+from bmlang.compiler.passes.decompose import decompose
 from bmlang.compiler.passes.expand import expand
 from bmlang.compiler.passes.fold import fold_constants
 from bmlang.compiler.passes.precision import computable, precision
@@ -26,6 +27,7 @@ PASSES: Final[tuple[tuple[str, Pass], ...]] = (
     ("expand", lambda graph, _: expand(graph)),
     ("fold-constants", lambda graph, _: fold_constants(graph)),
     ("precision", precision),
+    ("decompose", lambda graph, _: decompose(graph)),
     ("computable", lambda graph, _: computable(graph)),
     ("fold-casts", lambda graph, _: fold_constants(graph)),
     ("common-subexpressions", lambda graph, _: common_subexpressions(graph)),

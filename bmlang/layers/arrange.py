@@ -21,7 +21,7 @@ from tpukernel.dtypes import DTYPES
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["Concat", "Pad", "Slice", "Swap", "Tile", "concat", "pad", "permute", "slice", "split", "tile", "transpose"]
+__all__ = ["Concat", "Pad", "Slice", "Swap", "Tile", "concat", "flip", "pad", "permute", "slice", "split", "tile", "transpose"]
 
 EVERY = tuple(DTYPES.values())
 
@@ -231,6 +231,14 @@ def split(x: Tensor, sizes: Sequence[int], axis: int) -> list[Tensor]:
         found.append(slice(x, begin, [size if axis_ == place else whole for axis_, whole in enumerate(x.shape)]))
         start += size
     return found
+
+
+def flip(x: Tensor, axes: int | Sequence[int]) -> Tensor:
+    """x with some dimensions in the other direction; each takes a copy for each of its elements."""
+    for axis in sorted({axis_of("flip", x.ndim, each) for each in ([axes] if isinstance(axes, int) else axes)}):
+        if x.shape[axis] > 1:
+            x = concat(split(x, [1] * x.shape[axis], axis)[::-1], axis)
+    return x
 
 
 def pad(x: Tensor, before: Sequence[int], after: Sequence[int], value: float = 0.0) -> Tensor:

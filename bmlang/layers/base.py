@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bmlang.graph.graph import Array, Attribute, Graph
 from bmlang.layers.region import Region
@@ -20,6 +21,9 @@ from tpukernel.dtypes import Dtype, bf16, f16, f32
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.tensors import Tile
+
+if TYPE_CHECKING:
+    from bmlang.layers.tensor import Tensor
 
 __all__ = ["FLOATS", "Call", "Feed", "Layer", "LocalForm", "Packed", "Piece", "lines"]
 
@@ -187,6 +191,14 @@ class Layer(ABC):
     @abstractmethod
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array | Sequence[Array]:
         """The outputs in numpy, as exactly as numpy has it; the compiler rounds them to the data type of the output."""
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor | None:
+        """The output of the layer, made by other layers (with the public functions of `bmlang`); None where it is computed as it is.
+
+        Asked when data types are those that are computed in. What is made here is decomposed in turn, and what depends on constants only is
+        computed when the model is compiled. Only of layers with one output.
+        """
+        return None
 
     def local(self, call: Call) -> LocalForm | None:
         """The local form; None where there is none for these inputs."""

@@ -1,4 +1,4 @@
-"""Convolution over rows and columns."""
+"""Convolution over rows and columns, and its transpose."""
 
 from __future__ import annotations
 
@@ -8,149 +8,174 @@ from typing import cast
 import numpy as np
 
 from bmlang.graph.graph import Array, Attribute
-from bmlang.layers.base import Call, Feed, Layer, LocalForm, Packed, Piece
+from bmlang.layers.arrange import flip, permute
+from bmlang.layers.base import Call, Layer, LocalForm
+from bmlang.layers.conv_decompose import decomposed
+from bmlang.layers.conv_forms import local_form
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
-from bmlang.layers.memory import seen_as
 from bmlang.layers.pointwise import common_dtype
-from bmlang.layers.region import Region
 from bmlang.layers.registry import register
+from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Operand, Tensor, apply, here
-from bmlang.layers.windows import Windows
-from tpukernel.chips.tensors import Dim4, Layout
-from tpukernel.dtypes import Dtype, f32
+from bmlang.layers.windows import Windows, pair, quad
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["Conv", "conv"]
+__all__ = ["Conv", "Deconv", "conv", "deconv"]
 
-IC_PARALLEL: Mapping[int, int] = {4: 1, 2: 32, 1: 64}
-"""Input channels that lie side by side in weights, by bytes of an element (instruction-set study)."""
-MACS: Mapping[int, tuple[int, int]] = {4: (16, 1), 2: (4, 32), 1: (4, 64)}
-"""By bytes of an element: results and input channels of a cycle and lane (cost model of the official compiler)."""
+
+def _checked(name: str, inputs: Sequence[TensorSpec | None], groups: Attribute, channels_first: bool) -> None:
+    """Shapes of x, weight and bias fit together; `channels_first` says which of the first two dimensions of weight are input channels."""
+    x, weight, bias = inputs
+    assert x is not None and weight is not None  # noqa: S101
+    wanted = "(ic, oc / groups, kh, kw)" if channels_first else "(oc, ic / groups, kh, kw)"
+    if len(x.shape) != 4 or len(weight.shape) != 4:
+        raise ShapeError(
+            f"{name} of x {list(x.shape)} with weight {list(weight.shape)}", position=here(), help=f"x is (n, ic, h, w), weight {wanted}"
+        )
+    first, second = weight.shape[:2]
+    count = groups if isinstance(groups, int) and not isinstance(groups, bool) else 0
+    if count < 1 or (first if channels_first else second * count) != x.shape[1] or first % count:
+        raise ShapeError(
+            f"{name} of x {list(x.shape)} with weight {list(weight.shape)} in {groups} groups",
+            position=here(),
+            help=f"weight is {wanted}, and groups divides its first size",
+        )
+    oc = second * count if channels_first else first
+    if bias is not None and bias.shape not in ((oc,), (1, oc, 1, 1)):
+        raise ShapeError(f"bias of {name} has shape {list(bias.shape)}", position=here(), help=f"give one number for each of {oc} channels")
 
 
 @register
 class Conv(Layer):
-    """x (n, ic, h, w) convolved with weight (oc, ic / groups, kh, kw), plus bias (oc)."""
+    """x (n, ic, h, w) convolved with weight (oc, ic / groups, kh, kw), plus bias (oc).
+
+    With `insert` so many zeros come between neighbouring rows and columns of x first, and the kernels are rotated by 180 degrees: what a
+    transposed convolution becomes.
+    """
 
     name = "bm::conv"
     inputs = ("x", "weight", "bias?")
-    defaults: Mapping[str, object] = {"stride": (1, 1), "pad": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
+    defaults: Mapping[str, object] = {"stride": (1, 1), "pad": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1, "insert": (0, 0)}
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
-        x, weight, bias = inputs
+        x, weight, _ = inputs
         assert x is not None and weight is not None  # noqa: S101
         dtype = common_dtype("conv", [x, weight], self.dtypes)
-        if len(x.shape) != 4 or len(weight.shape) != 4:
-            raise ShapeError(
-                f"conv of x {list(x.shape)} with weight {list(weight.shape)}",
-                position=here(),
-                help="x is (n, ic, h, w), weight (oc, ic / groups, kh, kw)",
-            )
-        oc, ic, kh, kw = weight.shape
-        groups = attrs["groups"]
-        if not isinstance(groups, int) or groups < 1 or ic * groups != x.shape[1] or oc % groups:
-            raise ShapeError(
-                f"conv of x {list(x.shape)} with weight {list(weight.shape)} in {groups} groups",
-                position=here(),
-                help="weight is (oc, channels of x / groups, kh, kw), and groups divides oc",
-            )
-        if bias is not None and bias.shape not in ((oc,), (1, oc, 1, 1)):
-            raise ShapeError(
-                f"bias of conv has shape {list(bias.shape)}", position=here(), help=f"give one number for each of {oc} channels"
-            )
-        windows = Windows.of("conv", x.shape[2:], (kh, kw), attrs)
-        return TensorSpec((x.shape[0], oc, *windows.out), dtype)
+        _checked("conv", inputs, attrs["groups"], channels_first=False)
+        windows = Windows.of("conv", x.shape[2:], weight.shape[2:], attrs)
+        return TensorSpec((x.shape[0], weight.shape[0], *windows.out), dtype)
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
         x, weight, bias = inputs
         assert x is not None and weight is not None  # noqa: S101
         windows = Windows.of("conv", x.shape[2:], weight.shape[2:], attrs)
         groups = cast("int", attrs["groups"])
-        n, _, _, _ = x.shape
+        n, channels, _, _ = x.shape
         oc, ic, kh, kw = weight.shape
         top, left, bottom, right = windows.pad
-        padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (top, bottom), (left, right)))
+        (between, beside), kernels = windows.insert, weight.astype(np.float64)
+        image = np.zeros((n, channels, *windows.inserted))
+        image[:, :, :: between + 1, :: beside + 1] = x
+        if between or beside:
+            kernels = kernels[:, :, ::-1, ::-1]
+        padded = np.pad(image, ((0, 0), (0, 0), (top, bottom), (left, right)))
         seen = np.lib.stride_tricks.sliding_window_view(padded, windows.reach, axis=(2, 3))
         (sh, sw), (dh, dw), (oh, ow) = windows.stride, windows.dilation, windows.out
         seen = seen[:, :, ::sh, ::sw, ::dh, ::dw][:, :, :oh, :ow].reshape(n, groups, ic, oh, ow, kh, kw)
-        kernels = weight.astype(np.float64).reshape(groups, oc // groups, ic, kh, kw)
+        kernels = kernels.reshape(groups, oc // groups, ic, kh, kw)
         found = np.einsum("ngihwab,goiab->ngohw", seen, kernels, optimize=True).reshape(n, oc, oh, ow)
         return found if bias is None else found + bias.astype(np.float64).reshape(1, oc, 1, 1)
 
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor | None:
+        x, weight, bias = inputs
+        assert x is not None and weight is not None  # noqa: S101
+        return decomposed(x, weight, bias, attrs)
+
     def local(self, call: Call) -> LocalForm | None:
-        x, weight = call.spec(0), call.spec(1)
-        windows = Windows.of("conv", x.shape[2:], weight.shape[2:], call.attrs)
-        if call.attrs["groups"] != 1 or not windows.is_legal or call.constants[1] is None or (call.inputs[2] and call.constants[2] is None):
-            return None
-        oc, ic, kh, kw = weight.shape
-        taps = kh * kw
-        n, _, oh, ow = call.outputs[0].shape
-        lanes = call.chip.lanes
-        results, channels = MACS[x.dtype.itemsize]
-        bias_at = -(-_weight_bytes(ic, taps, x.dtype) // call.chip.eu_bytes) * call.chip.eu_bytes
-        has_bias = call.constants[2] is not None
+        return local_form(call)
 
-        def pack(region: Region) -> Array:
-            span = slice(region.start[1], region.end[1])
-            return _packed(
-                cast("Array", call.constants[1])[span], None if call.constants[2] is None else call.constants[2].reshape(-1)[span], bias_at
+
+@register
+class Deconv(Layer):
+    """The transpose of a convolution: each element of x (n, ic, h, w) times its kernel of weight (ic, oc / groups, kh, kw), added up.
+
+    oh is (h - 1) * stride + (kh - 1) * dilation + 1 + output_padding - top - bottom, likewise ow.
+    """
+
+    name = "bm::deconv"
+    inputs = ("x", "weight", "bias?")
+    defaults: Mapping[str, object] = {
+        "stride": (1, 1),
+        "pad": (0, 0, 0, 0),
+        "dilation": (1, 1),
+        "output_padding": (0, 0),
+        "groups": 1,
+    }
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        x, weight, _ = inputs
+        assert x is not None and weight is not None  # noqa: S101
+        dtype = common_dtype("deconv", [x, weight], self.dtypes)
+        _checked("deconv", inputs, attrs["groups"], channels_first=True)
+        oh, ow = _transposed_size(x.shape, weight.shape, attrs)
+        if min(oh, ow) < 1:
+            raise ShapeError(
+                f"deconv of x {list(x.shape)} with weight {list(weight.shape)} has {oh} rows and {ow} columns",
+                position=here(),
+                help="its padding cuts off everything: make it smaller",
             )
+        return TensorSpec((x.shape[0], weight.shape[1] * cast("int", attrs["groups"]), oh, ow), dtype)
 
-        def tile(piece: Piece) -> None:
-            (packed,) = piece.packed
-            count = piece.region.size[1]
-            weights = seen_as(piece.k, packed, (count, ic, kh, kw), x.dtype, Layout.WEIGHT)
-            bias = seen_as(piece.k, packed, (1, count, 1, 1), f32, Layout.COMPACT, bias_at) if has_bias else None
-            piece.k.tiu.conv2d(
-                piece.out,
-                piece.ins[0],
-                weights,
-                bias,
-                stride=windows.stride,
-                padding=windows.padding(piece.region),
-                dilation=windows.dilation,
-            )
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+        x, weight, bias = inputs
+        assert x is not None and weight is not None  # noqa: S101
+        (sh, sw), (dh, dw) = pair("stride", attrs["stride"]), pair("dilation", attrs["dilation"])
+        top, left, _, _ = quad("pad", attrs["pad"])
+        groups = cast("int", attrs["groups"])
+        (n, ic, h, w), (_, oc, kh, kw) = x.shape, weight.shape
+        oh, ow = _transposed_size(x.shape, weight.shape, attrs)
+        parts = x.astype(np.float64).reshape(n, groups, ic // groups, h, w)
+        kernels = weight.astype(np.float64).reshape(groups, ic // groups, oc, kh, kw)
+        whole = np.zeros((n, groups, oc, top + oh + (h + kh) * sh + kh * dh, left + ow + (w + kw) * sw + kw * dw))
+        for row in range(kh):
+            for column in range(kw):
+                added = np.einsum("ngihw,gio->ngohw", parts, kernels[..., row, column])
+                rows, columns = np.s_[row * dh : row * dh + h * sh : sh], np.s_[column * dw : column * dw + w * sw : sw]
+                whole[:, :, :, rows, columns] += added
+        found = whole[:, :, :, top : top + oh, left : left + ow].reshape(n, groups * oc, oh, ow)
+        return found if bias is None else found + bias.astype(np.float64).reshape(1, -1, 1, 1)
 
-        def cycles(region: Region) -> int:
-            count, depth, rows, columns = region.size
-            return count * -(-depth // lanes) * -(-rows * columns // results) * -(-ic // channels) * taps
-
-        return LocalForm(
-            out=(n, oc, oh, ow),
-            feeds={0: Feed(_dim4(x.shape), lambda region: windows.region(region, (0, ic)))},
-            tile=tile,
-            cut=(1, lanes, 1, 1),
-            packed=(Packed(pack),),
-            at_once=(1 if oc > lanes else 0, lanes, 0, 0),
-            cycles=cycles,
-        )
-
-
-def _dim4(shape: tuple[int, ...]) -> Dim4:
-    n, c, h, w = shape
-    return n, c, h, w
-
-
-def _weight_bytes(ic: int, taps: int, dtype: Dtype) -> int:
-    """Bytes of the weights of one output channel."""
-    parallel = IC_PARALLEL[dtype.itemsize]
-    return -(-ic // parallel) * parallel * taps * dtype.itemsize
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor:
+        x, weight, bias = inputs
+        assert x is not None and weight is not None  # noqa: S101
+        stride, dilation = pair("stride", attrs["stride"]), pair("dilation", attrs["dilation"])
+        kernels = _kernels(weight, cast("int", attrs["groups"]), rotated=stride == (1, 1))
+        reach = [(size - 1) * step for size, step in zip(weight.shape[2:], dilation, strict=True)]
+        more = pair("output_padding", attrs["output_padding"], 0)
+        top, left, bottom, right = quad("pad", attrs["pad"])
+        around = (reach[0] - top, reach[1] - left, reach[0] - bottom + more[0], reach[1] - right + more[1])
+        cropped = [max(-each, 0) for each in around]
+        insert = (stride[0] - 1, stride[1] - 1)
+        pad = tuple(max(each, 0) for each in around)
+        found = apply("bm::conv", x, kernels, bias, pad=pad, dilation=dilation, groups=attrs["groups"], insert=insert)
+        _, _, oh, ow = found.shape
+        return found[:, :, cropped[0] : oh - cropped[2], cropped[1] : ow - cropped[3]]
 
 
-def _packed(weight: Array, bias: Array | None, bias_at: int) -> Array:
-    """A row of words for each output channel: its weights, input channels in groups, then its bias."""
-    oc, ic, kh, kw = weight.shape
-    parallel = IC_PARALLEL[weight.dtype.itemsize]
-    groups = -(-ic // parallel)
-    padded = np.zeros((oc, groups * parallel, kh * kw), weight.dtype)
-    padded[:, :ic] = weight.reshape(oc, ic, kh * kw)
-    rows = np.ascontiguousarray(padded.reshape(oc, groups, parallel, kh * kw).transpose(0, 1, 3, 2)).reshape(oc, -1)
-    data = np.zeros((oc, bias_at + (4 if bias is not None else 0)), np.uint8)
-    raw = rows.view(np.uint8)
-    data[:, : raw.shape[1]] = raw
-    if bias is not None:
-        data[:, bias_at:] = np.ascontiguousarray(bias.astype(np.float32)).reshape(oc, 1).view(np.uint8)
-    return data.view(np.uint32).reshape(1, oc, 1, -1)
+def _transposed_size(x: Sequence[int], weight: Sequence[int], attrs: Mapping[str, Attribute]) -> tuple[int, int]:
+    """Rows and columns of the result of a transposed convolution."""
+    stride, dilation = pair("stride", attrs["stride"]), pair("dilation", attrs["dilation"])
+    more, (top, left, bottom, right) = pair("output_padding", attrs["output_padding"], 0), quad("pad", attrs["pad"])
+    full = [(x[2 + axis] - 1) * stride[axis] + (weight[2 + axis] - 1) * dilation[axis] + 1 + more[axis] for axis in (0, 1)]
+    return full[0] - top - bottom, full[1] - left - right
+
+
+def _kernels(weight: Tensor, groups: int, *, rotated: bool) -> Tensor:
+    """The weight (ic, oc / groups, kh, kw) of a transposed convolution as that of a convolution: (oc, ic / groups, kh, kw)."""
+    ic, oc, kh, kw = weight.shape
+    found = permute(reshape(weight, (groups, ic // groups, oc, kh, kw)), (0, 2, 1, 3, 4))
+    found = reshape(found, (groups * oc, ic // groups, kh, kw))
+    return flip(found, (2, 3)) if rotated else found
 
 
 def conv(
@@ -163,17 +188,51 @@ def conv(
     dilation: int | Sequence[int] = (1, 1),
     groups: int = 1,
 ) -> Tensor:
-    """x (n, ic, h, w) convolved with weight (oc, ic / groups, kh, kw), plus bias (oc): (n, oc, oh, ow).
+    """x (n, ic, h, w) convolved with weight (oc, ic / groups, kh, kw), plus bias (oc): (n, oc, oh, ow); f32, f16 and bf16.
+
+    Args:
+        x: the tensor.
+        weight: the kernels; a numpy array becomes a coefficient, and a tensor is brought into the order of the lanes when the model runs.
+        bias: a number for each output channel.
+        stride: rows and columns from one window to the next.
+        pad: zeros around x: top, left, bottom, right; or one number for all.
+        dilation: distance of neighbouring taps, rows and columns.
+        groups: the channels are split into this many groups, each with its own kernels. Small groups are computed together, with zeros
+            between them: an infinity in one of them makes NaNs in its neighbours.
+    """
+    _check_groups("conv", groups)
+    return apply("bm::conv", x, weight, bias, stride=stride, pad=pad, dilation=dilation, groups=groups)
+
+
+def deconv(
+    x: Operand,
+    weight: Operand,
+    bias: Operand | None = None,
+    *,
+    stride: int | Sequence[int] = (1, 1),
+    pad: int | Sequence[int] = (0, 0, 0, 0),
+    dilation: int | Sequence[int] = (1, 1),
+    output_padding: int | Sequence[int] = (0, 0),
+    groups: int = 1,
+) -> Tensor:
+    """The transpose of a convolution with weight (ic, oc / groups, kh, kw), plus bias (oc), of x (n, ic, h, w): (n, oc, oh, ow); floats.
+
+    oh is (h - 1) * stride + (kh - 1) * dilation + 1 + output_padding - top - bottom, likewise ow.
 
     Args:
         x: the tensor.
         weight: the kernels; a numpy array becomes a coefficient.
         bias: a number for each output channel.
-        stride: rows and columns from one window to the next.
-        pad: zeros around x: top, left, bottom, right; or one number for all.
+        stride: rows and columns of the result from one element of x to the next.
+        pad: rows and columns of the full result that are cut off: top, left, bottom, right; or one number for all.
         dilation: distance of neighbouring taps, rows and columns.
-        groups: the channels are split into this many groups, each with its own kernels.
+        output_padding: rows and columns more, at the bottom and at the right.
+        groups: as of `conv`.
     """
+    _check_groups("deconv", groups)
+    return apply("bm::deconv", x, weight, bias, stride=stride, pad=pad, dilation=dilation, output_padding=output_padding, groups=groups)
+
+
+def _check_groups(name: str, groups: int) -> None:
     if isinstance(groups, bool) or groups < 1:
-        raise OperatorArgumentError(f"conv in {groups!r} groups", position=here(), help="give 1 or more")
-    return apply("bm::conv", x, weight, bias, stride=stride, pad=pad, dilation=dilation, groups=groups)
+        raise OperatorArgumentError(f"{name} in {groups!r} groups", position=here(), help="give 1 or more")

@@ -120,6 +120,11 @@ class Tensor:
         return self.spec.dtype
 
     @property
+    def known(self) -> Array | None:
+        """The value of a constant; None for every other tensor."""
+        return self._tracer.constants.get(self.name)
+
+    @property
     def ndim(self) -> int:
         """Number of dimensions."""
         return len(self.shape)

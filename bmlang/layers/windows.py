@@ -14,19 +14,21 @@ from tpukernel.chips.tensors import Dim4
 
 __all__ = ["Windows", "pair", "quad"]
 
-LARGEST_STEP, LARGEST_PAD = 15, 15
-"""Stride, dilation and padding of one command of the tensor unit."""
+LARGEST_STEP, LARGEST_PAD, LARGEST_INSERT = 15, 15, 14
+"""Stride and dilation, padding, and inserted zeros of one command of the tensor unit."""
 
 
-def pair(name: str, value: Attribute) -> tuple[int, int]:
+def pair(name: str, value: Attribute, least: int = 1) -> tuple[int, int]:
     """Rows and columns of an argument that is one number or two.
 
     Raises:
-        OperatorArgumentError: it is something else, or below 1.
+        OperatorArgumentError: it is something else, or below `least`.
     """
     found = (value, value) if isinstance(value, int) else value
-    if not isinstance(found, tuple) or len(found) != 2 or not all(isinstance(each, int) and each > 0 for each in found):
-        raise OperatorArgumentError(f"{name} is {value!r}", position=here(), help="give one number of 1 or more, or two: rows, columns")
+    if not isinstance(found, tuple) or len(found) != 2 or not all(isinstance(each, int) and each >= least for each in found):
+        raise OperatorArgumentError(
+            f"{name} is {value!r}", position=here(), help=f"give one number of {least} or more, or two: rows, columns"
+        )
     return cast("tuple[int, int]", found)
 
 
@@ -50,6 +52,7 @@ class Windows:
         size: rows and columns of the input.
         kernel, stride, dilation: rows and columns.
         pad: top, left, bottom, right.
+        insert: zeros between neighbouring rows and columns of the input.
     """
 
     size: tuple[int, int]
@@ -57,10 +60,11 @@ class Windows:
     stride: tuple[int, int]
     dilation: tuple[int, int]
     pad: tuple[int, int, int, int]
+    insert: tuple[int, int] = (0, 0)
 
     @classmethod
     def of(cls, name: str, size: Sequence[int], kernel: Sequence[int], attrs: Mapping[str, Attribute]) -> Windows:
-        """The windows of a layer with the arguments stride, dilation and pad.
+        """The windows of a layer with the arguments stride, dilation, pad and insert.
 
         Raises:
             OperatorArgumentError, ShapeError: they do not fit.
@@ -68,7 +72,8 @@ class Windows:
         rows, columns = size
         kh, kw = kernel
         dilation = pair("dilation", attrs.get("dilation", 1))
-        found = cls((rows, columns), (kh, kw), pair("stride", attrs["stride"]), dilation, quad("pad", attrs["pad"]))
+        insert = pair("insert", attrs.get("insert", 0), 0)
+        found = cls((rows, columns), (kh, kw), pair("stride", attrs["stride"]), dilation, quad("pad", attrs["pad"]), insert)
         if min(found.out) < 1:
             raise ShapeError(
                 f"a window of {found.reach[0]} x {found.reach[1]} is larger than the padded input of {name}, {rows} x {columns}",
@@ -84,10 +89,16 @@ class Windows:
         return (kh - 1) * dh + 1, (kw - 1) * dw + 1
 
     @property
+    def inserted(self) -> tuple[int, int]:
+        """Rows and columns of the input with the inserted zeros."""
+        (rows, columns), (between, beside) = self.size, self.insert
+        return (rows - 1) * (between + 1) + 1, (columns - 1) * (beside + 1) + 1
+
+    @property
     def out(self) -> tuple[int, int]:
         """Rows and columns of the result."""
         top, left, bottom, right = self.pad
-        (rows, columns), (high, wide) = self.size, self.reach
+        (rows, columns), (high, wide) = self.inserted, self.reach
         return (rows + top + bottom - high) // self.stride[0] + 1, (columns + left + right - wide) // self.stride[1] + 1
 
     def region(self, box: Region, channels: tuple[int, int]) -> Region:
@@ -97,9 +108,10 @@ class Windows:
 
     def _span(self, box: Region, axis: int) -> tuple[int, int]:
         start, end = self._limits(box, axis)
-        first, last = max(start, 0), min(end, self.size[axis])
+        step = self.insert[axis] + 1
+        first, last = -(-max(start, 0) // step), -(-min(end, self.inserted[axis]) // step)
         if first >= last:  # a part of nothing but padding: one row is there all the same
-            first = min(max(start, 0), self.size[axis] - 1)
+            first = min(first, self.size[axis] - 1)
             last = first + 1
         return first, last - first
 
@@ -114,14 +126,23 @@ class Windows:
         for axis in (0, 1):
             start, end = self._limits(box, axis)
             first, size = self._span(box, axis)
-            found += [first - start, end - (first + size)]
+            step = self.insert[axis] + 1
+            found += [first * step - start, end - ((first + size - 1) * step + 1)]
         return found[0], found[1], found[2], found[3]
 
     @property
     def is_legal(self) -> bool:
         """Whether one command of the tensor unit can do it."""
-        return max(*self.stride, *self.dilation) <= LARGEST_STEP and max(self.pad) <= LARGEST_PAD
+        return (
+            max(*self.stride, *self.dilation) <= LARGEST_STEP
+            and max(self.pad) <= LARGEST_PAD
+            and max(self.insert) <= LARGEST_INSERT
+            and (max(self.insert) == 0 or max(self.stride) == 1)
+        )
 
     def cut(self, channels: int) -> Dim4:
-        """Granularity of pieces: parts of nothing but padding are avoided, as rows and columns can be cut anywhere else."""
-        return (1, channels, 1, 1)
+        """How results may be cut: not where a window could hold nothing but zeros, of which a command would have no input."""
+        top, left, bottom, right = self.pad
+        ends = (max(top, bottom), max(left, right))
+        rows, columns = (int(max(pad + 1, between + 1) <= reach) for pad, between, reach in zip(ends, self.insert, self.reach, strict=True))
+        return (1, channels, rows, columns)

@@ -10,6 +10,7 @@ from bmlang.layers.region import Region, four, pieces
 from bmlang.layers.windows import Windows
 from tpukernel.chips.tensors import Dim4
 
+Image = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 DIM4 = st.tuples(*[st.integers(1, 6)] * 4)
 
 
@@ -79,7 +80,10 @@ def test_four_dimensions_keep_the_order_of_elements(sizes: list[int]) -> None:
 PAIR = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
-@given(st.data(), st.tuples(st.integers(3, 9), st.integers(3, 9)), PAIR, PAIR, PAIR, st.tuples(*[st.integers(0, 3)] * 4))
+INSERT = st.tuples(st.integers(0, 3), st.integers(0, 3))
+
+
+@given(st.data(), st.tuples(st.integers(3, 9), st.integers(3, 9)), PAIR, PAIR, PAIR, st.tuples(*[st.integers(0, 3)] * 4), INSERT)
 def test_a_part_of_a_window_operation_needs_the_part_that_it_names(
     data: st.DataObject,
     size: tuple[int, int],
@@ -87,30 +91,41 @@ def test_a_part_of_a_window_operation_needs_the_part_that_it_names(
     stride: tuple[int, int],
     dilation: tuple[int, int],
     pad: tuple[int, int, int, int],
+    insert: tuple[int, int],
 ) -> None:
-    windows = Windows(size, kernel, stride, dilation, pad)
+    windows = Windows(size, kernel, stride, dilation, pad, insert)
     if min(windows.out) < 1:
         return
     image = np.random.default_rng(0).integers(1, 100, (1, 2, *size))
-    whole = window_sums(image, kernel, stride, dilation, pad)
+    whole = window_sums(with_zeros(image, insert), kernel, stride, dilation, pad)
     assert whole.shape[2:] == windows.out
     box = data.draw(boxes((1, 2, *windows.out)))
     part = image[windows.region(box, (box.start[1], box.size[1])).slices()]
     top, bottom, left, right = windows.padding(box)
     if min(top, bottom, left, right) < 0:  # nothing but padding: the one row that is there all the same is not looked at
-        top, bottom, left, right = 0, 0, 0, 0
         assert (whole[box.slices()] == 0).any()
+        cuts = windows.cut(1)
+        assert any(cuts[axis] == 0 and box.size[axis] < windows.out[axis - 2] for axis in (2, 3)), "it is not cut so"
         return
+    part = with_zeros(part, insert)
     assert np.array_equal(window_sums(part, kernel, stride, dilation, (top, left, bottom, right)), whole[box.slices()])
 
 
+def with_zeros(image: Image, insert: tuple[int, int]) -> Image:
+    """An image with so many zeros between neighbours."""
+    n, c, h, w = image.shape
+    found = np.zeros((n, c, (h - 1) * (insert[0] + 1) + 1, (w - 1) * (insert[1] + 1) + 1), image.dtype)
+    found[:, :, :: insert[0] + 1, :: insert[1] + 1] = image
+    return found
+
+
 def window_sums(
-    image: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    image: Image,
     kernel: tuple[int, int],
     stride: tuple[int, int],
     dilation: tuple[int, int],
     pad: tuple[int, int, int, int],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+) -> Image:
     """The sum of the elements of each window, zeros around the image."""
     top, left, bottom, right = pad
     padded = np.pad(image, ((0, 0), (0, 0), (top, bottom), (left, right)))

@@ -1,0 +1,62 @@
+"""Layers that the TPU does only in several steps become other layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bmlang.graph.graph import Attribute, Graph, Node, unused_name
+from bmlang.layers.registry import layer_of
+from bmlang.layers.tensor import Tensor, Tracer
+from tpukernel.lang.signature import TensorSpec
+from tpukernel.source import pinned
+
+__all__ = ["decompose"]
+
+
+def decompose(graph: Graph) -> Graph:
+    """The graph without nodes whose layers have an `decompose` for them; what they become stands at the user's line, too."""
+    made = _Decomposition(graph.name, list(graph.inputs), dict(graph.specs), dict(graph.constants), [], {node.name for node in graph.nodes})
+    for node in graph.nodes:
+        made.put(node)
+    return graph.with_nodes(made.nodes, specs=made.specs, constants=made.constants)
+
+
+@dataclass
+class _Decomposition(Tracer):
+    """A graph in the making, to which layers add what they become.
+
+    Attributes:
+        cause: the node that is being decomposed.
+    """
+
+    cause: Node | None = None
+
+    def put(self, node: Node) -> None:
+        """Add a node, or what it becomes."""
+        first, self.cause = len(self.nodes), node
+        with pinned(node.position):
+            made = layer_of(node.op).decompose([Tensor(self, name) if name else None for name in node.inputs], node.attrs)
+            if made is None:
+                self.nodes.append(node)
+                return
+            if all(made.name not in new.outputs for new in self.nodes[first:]):
+                (made,) = self.node("bm::copy", [made.name], [made.spec], {})
+        new = self.nodes[first:]
+        del self.nodes[first:]
+        names = {made.name: node.outputs[0]}
+        for each in new:
+            inputs, outputs = (tuple(names.get(name, name) for name in several) for several in (each.inputs, each.outputs))
+            self.put(replace(each, inputs=inputs, outputs=outputs))
+
+    def node(self, op: str, inputs: Sequence[str], specs: Sequence[TensorSpec], attrs: Mapping[str, Attribute]) -> list[Tensor]:
+        """Add a node in the name of the one that is being decomposed."""
+        assert self.cause is not None  # noqa: S101
+        name = unused_name(f"{self.cause.name}_{op.rpartition('::')[2]}", self.node_names)
+        self.node_names.add(name)
+        outputs: list[str] = []
+        for spec in specs:
+            outputs.append(unused_name(name, self.specs))
+            self.specs[outputs[-1]] = spec
+        self.nodes.append(Node(name, op, tuple(inputs), tuple(outputs), dict(attrs), self.cause.position))
+        return [Tensor(self, output) for output in outputs]
