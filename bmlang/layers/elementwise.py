@@ -76,6 +76,8 @@ def wide(numpy: Callable[..., Array]) -> Callable[..., Array]:
 
 
 EVERY = (*FLOATS, *INTEGERS)
+SIGNED = tuple(dtype for dtype in EVERY if dtype.is_signed)
+"""Differences of the tensor unit are signed, whatever the operands are."""
 
 
 def _register(name: str, inputs: tuple[str, ...], numpy: Callable[..., Array], dtypes: tuple[Dtype, ...], operations: int = 1) -> None:
@@ -84,7 +86,7 @@ def _register(name: str, inputs: tuple[str, ...], numpy: Callable[..., Array], d
 
 
 _register("add", ("a", "b"), np.add, EVERY)
-_register("sub", ("a", "b"), np.subtract, EVERY)
+_register("sub", ("a", "b"), np.subtract, SIGNED)
 _register("mul", ("a", "b"), np.multiply, EVERY)
 _register("max", ("a", "b"), np.maximum, EVERY)
 _register("min", ("a", "b"), np.minimum, EVERY)
@@ -101,7 +103,7 @@ def add(a: Operand, b: Operand) -> Tensor:
 
 
 def sub(a: Operand, b: Operand) -> Tensor:
-    """a - b, broadcast as in numpy; integers are limited to their type."""
+    """a - b, of floats or signed integers, broadcast as in numpy; integers are limited to their type."""
     return apply("bm::sub", a, b)
 
 

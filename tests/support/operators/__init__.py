@@ -1,0 +1,13 @@
+"""The operators of BMLang as the tests know them: one row for each function of `bm` that makes tensors, and for each layer without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.support.operators import moving, pointwise, products, rows
+from tests.support.operators.base import Example, Operator
+
+__all__ = ["OPERATORS", "Example", "Operator"]
+
+FAMILIES = (pointwise, moving, rows, products)
+OPERATORS: Mapping[str, Operator] = {operator.name: operator for family in FAMILIES for operator in family.OPERATORS}
