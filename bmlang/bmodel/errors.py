@@ -24,6 +24,7 @@ __all__ = [
     "MagicError",
     "ModuleMissingError",
     "NetConflictError",
+    "NodeMapError",
     "ReferenceDataError",
     "RequiredFieldError",
     "SizeLimitError",
@@ -123,6 +124,10 @@ class ModuleMissingError(BModelError, code="BMODEL127"):
 
 class ReferenceDataError(BModelError, code="BMODEL128"):
     """The reference data of a folder do not fit its model."""
+
+
+class NodeMapError(BModelError, code="BMODEL129"):
+    """The map from commands to operators in a stage is damaged."""
 
 
 class FileStructureError(BModelError, code="BMODEL140"):

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from bmlang.bmodel.container import MAGIC, load
 from bmlang.bmodel.memory import command_groups
+from bmlang.bmodel.nodes import nodes_of
 from bmlang.bmodel.schema import CmdGroup, Model, Net, NetParameter, Tensor, data_type_bits
 
 if TYPE_CHECKING:
+    from tpukernel.chips.chip import Engine
     from tpukernel.isa.sources import CommandStreams
 
 __all__ = ["GroupPlace", "groups_of", "read_streams"]
@@ -70,9 +72,24 @@ def read_streams(path: Path) -> list[CommandStreams] | None:
             gdma=bytes(place.group.binary_gdma.data) if place.group.binary_gdma else b"",
             read_bytes=read,
             written_bytes=written,
+            names=_names(place),
         )
         for place, (read, written) in zip(places, io, strict=True)
     ]
+
+
+def _names(place: GroupPlace) -> dict[tuple[Engine, int], str]:
+    """What each command of a group belongs to; nothing where the file does not tell."""
+    nodes = nodes_of(place.stage) if place.subnet == 0 else None
+    if nodes is None:
+        return {}
+    found: dict[tuple[Engine, int], str] = {}
+    counts: dict[Engine, int] = {"tiu": place.group.bdc_num, "gdma": place.group.gdma_num}
+    for engine, count in counts.items():
+        for first, size, node in nodes.runs.get((place.number, engine), ()):
+            text = str(nodes.nodes[node])
+            found |= {(engine, command): text for command in range(first, min(first + size, count + 1))}
+    return found
 
 
 def _io_bytes(stage: NetParameter) -> tuple[int | None, int | None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import bmlang as bm
 from bmlang.bmodel.streams import groups_of
 from tests.cli.runs import Command
 from tests.support.bmodels import ADD, ADD_STAGES, CONV, TOPK, TOPK_BM1684, fixture, write_fixture
@@ -69,3 +70,15 @@ def test_files_that_cannot_be_shown(tpukernel: Command, tmp_path: Path) -> None:
     assert "BMODEL102" in tpukernel.fails("disasm", cut)
     assert "ISA110" in tpukernel.fails("disasm", write_fixture(TOPK_BM1684, tmp_path))
     assert "missing.bmodel" in tpukernel.fails("disasm", tmp_path / "missing.bmodel")
+
+
+def test_costs_of_a_compiled_function_speak_of_its_operators(tpukernel: Command, tmp_path: Path) -> None:
+    @bm.function
+    def gate(x: bm.Tensor) -> bm.Tensor:
+        return bm.relu(x) * x
+
+    path = bm.compile(gate, stages=[{"x": (1, 64, 8, 8)}]).save(tmp_path / "gate.bmodel")
+    run = tpukernel("cost", path)
+    assert (run.code, run.err) == (0, "")
+    for title, node in (("arith.max", "relu bm::relu"), ("arith.mul", "mul bm::mul")):
+        assert any(title in line and f"{node} test_disasm_bmodel.py:" in line for line in run.lines), run.out

@@ -14,7 +14,6 @@ from tpukernel.cost.result import Mode, Traffic
 from tpukernel.cost.timeline import Timeline
 from tpukernel.cost.trace import join_traces
 from tpukernel.files import save_atomically
-from tpukernel.isa.program import Program
 from tpukernel.isa.sources import CommandStreams
 
 if TYPE_CHECKING:
@@ -67,4 +66,4 @@ def _timelines(arguments: argparse.Namespace) -> list[tuple[str, Timeline]]:
 def _timeline(group: CommandStreams, mode: Mode) -> Timeline:
     known = group.read_bytes is not None and group.written_bytes is not None
     compulsory = Traffic(group.read_bytes or 0, group.written_bytes or 0) if known else None
-    return Program.from_streams(group.chip, tiu=group.tiu, gdma=group.gdma).timeline(mode=mode, compulsory=compulsory)
+    return group.program().timeline(mode=mode, compulsory=compulsory)

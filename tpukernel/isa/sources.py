@@ -10,13 +10,15 @@ It returns the streams, or None when the file is of another format. Errors of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import cast
 
+from tpukernel.chips.chip import Engine
 from tpukernel.isa.errors import StreamSourceError
+from tpukernel.isa.program import ENGINES, Program
 
 __all__ = ["GROUP", "CommandStreams", "StreamReader", "read_streams"]
 
@@ -34,6 +36,8 @@ class CommandStreams:
         tiu, gdma: the streams.
         read_bytes, written_bytes: what every program with the same result has to read from system memory (inputs, coefficients) and to
             write to it (outputs); None where that is not known.
+        names: by engine and number (from 1 on) what a command belongs to, an operator and the line of the user's source; not every file
+            tells it.
     """
 
     title: str
@@ -42,6 +46,21 @@ class CommandStreams:
     gdma: bytes
     read_bytes: int | None = None
     written_bytes: int | None = None
+    names: Mapping[tuple[Engine, int], str] = field(default_factory=dict[tuple[Engine, int], str])
+
+    def program(self) -> Program:
+        """The streams as a program, whose commands know what they belong to.
+
+        Raises:
+            StreamError, DependencyError: as of `Program.from_streams`.
+        """
+        program = Program.from_streams(self.chip, tiu=self.tiu, gdma=self.gdma)
+        for engine in ENGINES:
+            commands = program.groups[0].commands(engine)
+            for place, command in enumerate(commands):
+                name = self.names.get((engine, place + 1))
+                commands[place] = command if name is None else command.located(name)
+        return program
 
 
 StreamReader = Callable[[Path], Iterable[CommandStreams] | None]

@@ -1,0 +1,171 @@
+"""Which operator of a model each command belongs to, kept in the file: `NetParameter.net_profile`.
+
+The field is the one in which the official compiler keeps what its profiler knows about layers (`--debug`); its contents are the compiler's
+own. Runtimes copy commands and coefficients and leave it alone, and the official tool carries it along when it combines files. What is
+written here is JSON that begins with `{"format": "tpukernel-nodes"`; anything else in the field is left to whom it belongs.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Literal, TypeAlias, cast
+
+from bmlang.bmodel.errors import NodeMapError
+from bmlang.bmodel.fields import Binary
+from bmlang.bmodel.schema import NetParameter
+
+__all__ = ["NodeMap", "NodeName", "nodes_of"]
+
+EngineName: TypeAlias = Literal["tiu", "gdma"]
+ENGINES: Final[tuple[EngineName, ...]] = ("tiu", "gdma")
+BEGIN: Final = b'{"format": "tpukernel-nodes"'
+VERSION: Final = 1
+MAX_BYTES: Final = 1 << 24
+MAX_TEXT: Final = 4096
+"""Characters of one name."""
+MAX_COMMANDS: Final = 1 << 31
+
+Run: TypeAlias = tuple[int, int, int]
+"""Commands in a row of one node: number of the first one, how many, number of the node."""
+
+
+@dataclass(frozen=True)
+class NodeName:
+    """An operator of a model.
+
+    Attributes:
+        name: its name in the graph.
+        op: what it is, for example `bm::conv`.
+        place: file, line and column in which the user wrote it, without folders; empty when unknown.
+    """
+
+    name: str
+    op: str
+    place: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.op}{f' {self.place}' if self.place else ''}"
+
+
+@dataclass(frozen=True)
+class NodeMap:
+    """The operators of a stage and the commands of each.
+
+    Attributes:
+        nodes: the operators.
+        runs: by command group and engine: commands in a row, in order.
+    """
+
+    nodes: tuple[NodeName, ...]
+    runs: Mapping[tuple[int, EngineName], tuple[Run, ...]]
+
+    @classmethod
+    def of(cls, nodes: Sequence[NodeName], commands: Mapping[tuple[int, EngineName, int], str]) -> NodeMap:
+        """The map for the name of the node of each command, by group, engine and number (from 1 on)."""
+        numbers = {node.name: number for number, node in enumerate(nodes)}
+        runs: dict[tuple[int, EngineName], list[Run]] = {}
+        for group, engine, command in sorted(commands):
+            known = runs.setdefault((group, engine), [])
+            node = numbers[commands[group, engine, command]]
+            if known and known[-1][2] == node and sum(known[-1][:2]) == command:
+                known[-1] = (known[-1][0], known[-1][1] + 1, node)
+            else:
+                known.append((command, 1, node))
+        return cls(tuple(nodes), {key: tuple(each) for key, each in runs.items()})
+
+    @cached_property
+    def _begins(self) -> Mapping[tuple[int, EngineName], list[int]]:
+        return {key: [first for first, _, _ in each] for key, each in self.runs.items()}
+
+    def node_of(self, group: int, engine: EngineName, command: int) -> NodeName | None:
+        """The operator of a command by its number, from 1 on; None for one that belongs to none, as end commands."""
+        key = (group, engine)
+        place = bisect_right(self._begins.get(key, []), command) - 1
+        if place < 0:
+            return None
+        first, count, node = self.runs[key][place]
+        return self.nodes[node] if command < first + count else None
+
+    def data(self) -> bytes:
+        """The map as bytes."""
+        groups = [{"group": group, "engine": engine, "runs": list(map(list, each))} for (group, engine), each in sorted(self.runs.items())]
+        nodes = [[node.name, node.op, node.place] for node in self.nodes]
+        told = {"format": "tpukernel-nodes", "version": VERSION, "nodes": nodes, "groups": groups}
+        return json.dumps(told, separators=(",", ": ")).encode()
+
+    @classmethod
+    def read(cls, data: bytes) -> NodeMap:
+        """The map that bytes describe.
+
+        Raises:
+            NodeMapError: they describe none.
+        """
+        if len(data) > MAX_BYTES:
+            raise NodeMapError(f"the map of commands has {len(data):,} bytes", help=f"{MAX_BYTES:,} are allowed")
+        try:
+            told = json.loads(data)
+        except (ValueError, RecursionError):
+            raise NodeMapError("the map of commands is no JSON", help=_HELP) from None
+        if not isinstance(told, dict) or cast("dict[str, object]", told).get("version") != VERSION:
+            raise NodeMapError("the map of commands has an unknown version", help=_HELP)
+        fields = cast("dict[str, object]", told)
+        nodes = tuple(NodeName(*map(_text, _list(each, 3))) for each in _list(fields.get("nodes")))
+        runs: dict[tuple[int, EngineName], tuple[Run, ...]] = {}
+        for each in _list(fields.get("groups")):
+            group = cast("dict[str, object]", each) if isinstance(each, dict) else {}
+            known: Mapping[object, EngineName] = {name: name for name in ENGINES}
+            engine = known.get(str(group.get("engine")))
+            if engine is None:
+                raise NodeMapError("the map of commands has an unknown engine", help=_HELP)
+            runs[_number(group.get("group"), MAX_COMMANDS), engine] = tuple(_runs(_list(group.get("runs")), len(nodes)))
+        return cls(nodes, runs)
+
+
+_HELP: Final = "the model runs all the same; compile it again to have names of operators"
+
+
+def _runs(given: Sequence[object], nodes: int) -> Iterator[Run]:
+    end = 1
+    for each in given:
+        numbers = _list(each, 3)
+        first, count, node = _number(numbers[0], MAX_COMMANDS), _number(numbers[1], MAX_COMMANDS), _number(numbers[2], nodes - 1)
+        if first < end or count < 1:
+            raise NodeMapError("commands of the map of commands are not in order", help=_HELP)
+        end = first + count
+        yield first, count, node
+
+
+def _list(value: object, size: int | None = None) -> Sequence[object]:
+    if not isinstance(value, list) or (size is not None and len(cast("list[object]", value)) != size):
+        raise NodeMapError("the map of commands lacks a list", help=_HELP)
+    return cast("list[object]", value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise NodeMapError("the map of commands has a name that is none", help=_HELP)
+    return value
+
+
+def _number(value: object, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise NodeMapError(f"the map of commands has {value!r} where a number from 0 to {most} should be", help=_HELP)
+    return value
+
+
+def nodes_of(stage: NetParameter) -> NodeMap | None:
+    """The map of a stage; None where there is none, or something of another compiler.
+
+    Raises:
+        NodeMapError: it is damaged.
+    """
+    profile: Binary | None = stage.net_profile
+    if profile is None or profile.size < len(BEGIN) or bytes(profile.data[: len(BEGIN)]) != BEGIN:
+        return None
+    if profile.size > MAX_BYTES:
+        raise NodeMapError(f"the map of commands has {profile.size:,} bytes", help=f"{MAX_BYTES:,} are allowed")
+    return NodeMap.read(bytes(profile.data))
