@@ -8,6 +8,7 @@ from bmlang.compiler.arena import place
 from bmlang.compiler.errors import LocalMemoryFullError
 from bmlang.compiler.estimate import cycles_of
 from bmlang.compiler.steps import Group, Steps, build, sizes_to_try
+from bmlang.layers.registry import layer_of
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.errors import ShapeError
 
@@ -20,10 +21,11 @@ MANY = 4
 
 @dataclass(frozen=True)
 class Cut:
-    """A group in steps, with the estimated cycles."""
+    """A group in steps, with the estimated cycles; `whole` where the last result is made in one piece."""
 
     steps: Steps
     cycles: int
+    whole: bool
 
 
 def fits(steps: Steps, chip: Chip) -> bool:
@@ -33,9 +35,19 @@ def fits(steps: Steps, chip: Chip) -> bool:
 
 def best_cut(group: Group, chip: Chip) -> Cut | None:
     """The fastest way; None when no way fits."""
+    best = _best_of(group, chip, square=False)
+    elementwise = all(layer_of(work.node.op).elementwise for work in group.works)
+    if elementwise or len(group.works) >= MANY or (best is not None and best.whole):
+        return best
+    other = _best_of(group, chip, square=True)
+    return min((way for way in (best, other) if way is not None), key=lambda way: way.cycles, default=None)
+
+
+def _best_of(group: Group, chip: Chip, *, square: bool) -> Cut | None:
+    """The fastest of a row of ways, from coarse to fine."""
     best: Cut | None = None
     worse = 0
-    for size in sizes_to_try(group.anchor.form, chip):
+    for size in sizes_to_try(group.anchor.form, chip, square=square):
         found = _cut(group, size, chip)
         if found is None:
             continue
@@ -57,7 +69,7 @@ def _cut(group: Group, size: tuple[int, int, int, int], chip: Chip) -> Cut | Non
         if steps is None:
             return None
         if fits(steps, chip):
-            return Cut(steps, cycles_of(steps, chip))
+            return Cut(steps, cycles_of(steps, chip), size == group.anchor.form.out)
     return None
 
 

@@ -296,21 +296,30 @@ def _may_cut(form: LocalForm, region: Region) -> bool:
     return True
 
 
-def sizes_to_try(form: LocalForm, chip: Chip) -> Iterator[Dim4]:
-    """Sizes of slices, from the whole result down to the smallest that makes sense."""
-    yield form.out
+def sizes_to_try(form: LocalForm, chip: Chip, *, square: bool = False) -> Iterator[Dim4]:
+    """Sizes of slices, from the whole result down to the smallest that makes sense.
+
+    Args:
+        form: the form of the last node.
+        chip: the chip.
+        square: cut channels and columns alike, where both can be cut; otherwise channels come first.
+    """
+    if not square:
+        yield form.out
     steps = [form.cut[0], max(form.cut[1], chip.lanes) if form.cut[1] else 0, form.cut[2], form.cut[3]]
+    units = [-(-whole // step) if step else 1 for whole, step in zip(form.out, steps, strict=True)]
+    if square and min(units[1], units[3]) == 1:
+        return
     last = form.out
     for count in _counts():
         size = list(form.out)
         left = count
         for axis in (0, 2, 1, 3):
             if steps[axis] and left > 1:
-                units = -(-form.out[axis] // steps[axis])
-                taken = min(left, units)
-                each = -(-units // taken)
+                wanted = round(left**0.5) if square and axis == 1 else left
+                each = -(-units[axis] // min(wanted, units[axis]))
                 size[axis] = min(each * steps[axis], form.out[axis])
-                left = -(-left // -(-units // each))
+                left = -(-left // -(-units[axis] // each))
         found = (size[0], size[1], size[2], size[3])
         if found != last:
             yield found
