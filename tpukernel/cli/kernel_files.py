@@ -22,7 +22,7 @@ from tpukernel.source import Position
 if TYPE_CHECKING:
     from tpukernel.lang import Kernel
 
-__all__ = ["is_kernel_file", "kernel_of", "kernels_in", "users_errors"]
+__all__ = ["chosen_kernels", "is_kernel_file", "kernel_of", "kernels_in", "users_errors"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -41,18 +41,26 @@ def kernel_of(named: str) -> Kernel:
         TpuError: a kernel in it cannot be one.
         OSError: the file cannot be read.
     """
-    path, name = _split(named)
-    found = kernels_in(path)
-    if name in found:
-        return found[name]
-    known = ", ".join(found)
-    if not found:
-        raise KernelChoiceError(f"{path} holds no kernel", help="decorate a function with @tpukernel.kernel, or write one as text")
-    if name:
-        raise KernelChoiceError(f"{path} holds no kernel {name}", help=f"it has {known}")
+    path, found = chosen_kernels(named)
     if len(found) > 1:
+        known = ", ".join(found)
         raise KernelChoiceError(f"{path} holds {len(found)} kernels", help=f"choose one, as in {path}:{next(iter(found))}; it has {known}")
     return next(iter(found.values()))
+
+
+def chosen_kernels(named: str) -> tuple[Path, Mapping[str, Kernel]]:
+    """The file and the kernel that `FILE:KERNEL` names, or all kernels of `FILE`, by name; one or more.
+
+    Raises:
+        KernelFileError, KernelChoiceError, TpuError, OSError: as `kernel_of`.
+    """
+    path, name = _split(named)
+    found = kernels_in(path)
+    if not found:
+        raise KernelChoiceError(f"{path} holds no kernel", help="decorate a function with @tpukernel.kernel, or write one as text")
+    if name and name not in found:
+        raise KernelChoiceError(f"{path} holds no kernel {name}", help=f"it has {', '.join(found)}")
+    return path, {name: found[name]} if name else found
 
 
 def kernels_in(path: Path) -> Mapping[str, Kernel]:
