@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from bmlang.layers.cast import cast
     from bmlang.layers.compare import eq, ge, gt, le, lt, ne, where
     from bmlang.layers.conv import conv, deconv
+    from bmlang.layers.conv_int import conv_int
     from bmlang.layers.elementwise import abs, add, div, max, min, mul, neg, square, sub
     from bmlang.layers.matmul import matmul
     from bmlang.layers.norm import batch_norm, group_norm, layer_norm, rms_norm
@@ -120,6 +121,7 @@ HOMES = {
     "bmlang.layers.cast": ("cast",),
     "bmlang.layers.compare": ("eq", "ge", "gt", "le", "lt", "ne", "where"),
     "bmlang.layers.conv": ("conv", "deconv"),
+    "bmlang.layers.conv_int": ("conv_int",),
     "bmlang.layers.elementwise": ("abs", "add", "div", "max", "min", "mul", "neg", "square", "sub"),
     "bmlang.layers.matmul": ("matmul",),
     "bmlang.layers.norm": ("batch_norm", "group_norm", "layer_norm", "rms_norm"),
@@ -142,12 +144,12 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
 __all__ += ["abs", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "batch_norm", "cast", "ceil", "clamp", "concat"]
-__all__ += ["conv", "cos", "cosh", "deconv", "dequantise", "div", "elu", "eq", "erf", "exp", "flip", "floor", "ge", "gelu", "group_norm"]
-__all__ += ["gt", "hard_sigmoid", "hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "lt", "matmul", "max", "max_pool"]
-__all__ += ["min", "mish", "mul", "ne", "neg", "pad", "permute", "quantise", "reciprocal", "reduce_max", "reduce_mean", "reduce_min"]
-__all__ += ["reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "rms_norm", "rsqrt", "selu", "sigmoid", "sign", "silu"]
-__all__ += ["sin", "sinh", "slice", "softmax", "softplus", "softsign", "split", "sqrt", "square", "sub", "swish", "tan", "tanh", "tile"]
-__all__ += ["transpose", "where"]
+__all__ += ["conv", "conv_int", "cos", "cosh", "deconv", "dequantise", "div", "elu", "eq", "erf", "exp", "flip", "floor", "ge", "gelu"]
+__all__ += ["group_norm", "gt", "hard_sigmoid", "hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "lt", "matmul"]
+__all__ += ["max", "max_pool", "min", "mish", "mul", "ne", "neg", "pad", "permute", "quantise", "reciprocal", "reduce_max", "reduce_mean"]
+__all__ += ["reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "rms_norm", "rsqrt", "selu", "sigmoid"]
+__all__ += ["sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign", "split", "sqrt", "square", "sub", "swish", "tan"]
+__all__ += ["tanh", "tile", "transpose", "where"]
 
 
 def __getattr__(name: str) -> object:

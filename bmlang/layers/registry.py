@@ -22,6 +22,7 @@ FAMILIES: Final = (
     "cast",
     "compare",
     "conv",
+    "conv_int",
     "elementwise",
     "matmul",
     "norm",
