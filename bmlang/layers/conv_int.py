@@ -15,10 +15,10 @@ from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import Call, Feed, Layer, LocalForm, Packed, Piece, lines
 from bmlang.layers.conv import Conv
 from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError
+from bmlang.layers.integers import Wide, centred_weights, whole_numbers, wrapped
 from bmlang.layers.memory import seen_as
 from bmlang.layers.region import Region, four
 from bmlang.layers.registry import register
-from bmlang.layers.rounding import Wide, whole_numbers
 from bmlang.layers.tensor import Operand, Tensor, apply, here
 from bmlang.layers.windows import Windows
 from tpukernel.chips.chip import Chip
@@ -28,22 +28,9 @@ from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.tensors import Tile
 from tpukernel.lang.weights import packed_weights
 
-__all__ = ["ConvInt", "centred_weights", "conv_int", "wrapped"]
+__all__ = ["ConvInt", "conv_int"]
 
 BYTES = (i8, u8)
-
-
-def wrapped(sums: Wide) -> NDArray[np.int32]:
-    """Sums as a register of 32 bits holds them."""
-    return sums.astype(np.uint32).view(np.int32)
-
-
-def centred_weights(weight: Wide) -> Array | None:
-    """Weights without their zero point in 8 bits; None where these do not hold them."""
-    for kind in (np.int8, np.uint8):
-        if weight.min() >= np.iinfo(kind).min and weight.max() <= np.iinfo(kind).max:
-            return weight.astype(kind)
-    return None
 
 
 @register

@@ -14,11 +14,11 @@ import numpy as np
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import Call, Layer, LocalForm, Packed, Piece
 from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError, ShapeError
+from bmlang.layers.integers import along, check_rounding, floats_rounded, rounding_of, typed_dtype, whole_numbers
 from bmlang.layers.memory import copies, result_of, whole
 from bmlang.layers.pointwise import broadcast_shape, pointwise
 from bmlang.layers.region import Region, four
 from bmlang.layers.registry import register
-from bmlang.layers.rounding import along, check_rounding, floats_rounded, rounding_of, typed_dtype, whole_numbers
 from bmlang.layers.tensor import Tensor, apply, here
 from tpukernel.dtypes import Dtype, bf16, dtype_of, f16, f32, i8, i16, i32, u8, u16
 from tpukernel.lang.operations import Source

@@ -12,11 +12,11 @@ from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.arrange import axis_of
 from bmlang.layers.base import Call, Feed, Layer, LocalForm, Packed, Piece, lines
 from bmlang.layers.errors import OperatorDtypeError
+from bmlang.layers.integers import Wide, along, check_rounding, rounding_of, shifted, typed_dtype, whole_numbers
 from bmlang.layers.memory import copies, result_of, whole
 from bmlang.layers.quantise import NARROW, SUMS, whole_form
 from bmlang.layers.region import Region, four
 from bmlang.layers.registry import register
-from bmlang.layers.rounding import Wide, along, check_rounding, rounding_of, shifted, typed_dtype, whole_numbers
 from bmlang.layers.tensor import Tensor, apply, here
 from tpukernel.chips.tensors import Dim4
 from tpukernel.dtypes import Dtype, dtype_of, i8, i32

@@ -10,7 +10,7 @@ import pytest
 import bmlang as bm
 from bmlang.layers.cast import ROUNDINGS
 from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError, ShapeError
-from bmlang.layers.rounding import FLOAT_ROUNDINGS, shifted
+from bmlang.layers.integers import FLOAT_ROUNDINGS, shifted
 from tests.support.layers import integers, run_exactly
 from tpukernel.dtypes import Dtype
 

@@ -1,4 +1,4 @@
-"""Rounding as the chip has it, in numpy: floats to integers, and integers that are shifted."""
+"""Integers as the chip has them, in numpy: rounded from floats, shifted with rounding, wrapped; and arguments that are integers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,18 @@ from bmlang.layers.tensor import here
 from tpukernel.dtypes import Dtype, dtype_of
 from tpukernel.isa.rounding import Rounding
 
-__all__ = ["Wide", "along", "check_rounding", "floats_rounded", "rounding_of", "shifted", "typed_dtype", "whole_numbers"]
+__all__ = [
+    "Wide",
+    "along",
+    "centred_weights",
+    "check_rounding",
+    "floats_rounded",
+    "rounding_of",
+    "shifted",
+    "typed_dtype",
+    "whole_numbers",
+    "wrapped",
+]
 
 FLOAT_ROUNDINGS = ("half_to_even", "half_away_from_zero", "towards_zero", "down", "up")
 """Those of conversions from floats; shifts have all."""
@@ -116,3 +127,16 @@ def along(name: str, values: Array, shape: Sequence[int], axis: int) -> Array:
             help=f"give one, or {shape[place]} in one dimension",
         )
     return values.reshape([-1 if each == place else 1 for each in range(place, len(shape))])
+
+
+def wrapped(sums: Wide) -> NDArray[np.int32]:
+    """Sums as a register of 32 bits holds them."""
+    return sums.astype(np.uint32).view(np.int32)
+
+
+def centred_weights(weight: Wide) -> Array | None:
+    """Weights without their zero point in 8 bits; None where these do not hold them."""
+    for kind in (np.int8, np.uint8):
+        if weight.min() >= np.iinfo(kind).min and weight.max() <= np.iinfo(kind).max:
+            return weight.astype(kind)
+    return None
