@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bmlang.graph.graph import Attribute, Graph
 from bmlang.layers.base import Layer
@@ -15,6 +17,7 @@ from bmlang.program.function import Function
 from tpukernel.dtypes import DTYPES, Dtype, dtype_of
 from tpukernel.lang.kernel import Kernel
 from tpukernel.lang.signature import TensorSpec
+from tpukernel.lang.text.reading import load
 from tpukernel.source import user_frame
 
 __all__ = ["layer"]
@@ -26,7 +29,7 @@ def layer(
     inputs: Sequence[str] | None = None,
     infer: Infer | None = None,
     reference: Reference | None = None,
-    kernel: Kernel | None = None,
+    kernel: Kernel | str | os.PathLike[str] | None = None,
     dtypes: Sequence[Dtype | str] | None = None,
 ) -> Callable[[Function | Kernel | Callable[..., object]], Operator]:
     """Decorator: what it stands before becomes a layer, and the name an operator for functions. It may stand before
@@ -39,14 +42,16 @@ def layer(
         name: `domain::name`; the domain is yours.
         inputs: names of the tensors, by default those of the function or kernel.
         infer: from the specs of the inputs and the arguments to those of the outputs; by default what the kernel says.
-        reference: from arrays (floats as float64) and the arguments to an array, or to one for each output, as exactly as numpy has it.
-        kernel: the kernel.
+        reference: from arrays (floats as float64) and those of the arguments that it has to an array, or to one for each output, as
+            exactly as numpy has it.
+        kernel: the kernel, or the file (`.tpuk`) that holds it alone.
         dtypes: data types that the layer is computed in, all by default. Floats of other types are computed as f32, also in the modes
             "f16" and "bf16": a kernel with functions of f32 says `dtypes=["f32"]`.
 
     Raises:
         LayerDefinitionError: something is missing, or does not fit together.
         LayerNameError: the name has no domain, or belongs to another module.
+        KernelError, OSError: a file has no kernel, or cannot be read.
     """
 
     def decorate(given: Function | Kernel | Callable[..., object]) -> Operator:
@@ -65,7 +70,8 @@ def layer(
                     f"layer {name} is a Python function, which is its reference, and needs a kernel alone",
                     help="give kernel=, or put @bm.function or @tpukernel.kernel between",
                 )
-            made = _kernel_layer(name, kernel, inputs, infer, given, known)
+            computed = kernel if isinstance(kernel, Kernel) else load(Path(kernel))
+            made = _kernel_layer(name, computed, inputs, infer, given, known)
         add(made, str(user_frame(("bmlang",)).f_globals.get("__name__", "")))
         return Operator(made, getattr(given, "__doc__", None))
 
@@ -117,18 +123,36 @@ def _kernel_layer(
             f"layer {name} has {len(names)} inputs, its kernel {len(signature.inputs)}", help="give a name for each In"
         )
     defaults = defaults_of(name, signature.defaults)
-    _check_keywords(name, reference, names, defaults)
-    return KernelLayer(name=name, inputs=names, defaults=defaults, dtypes=dtypes, numpy=reference, specs=infer, kernel=kernel)
+    numpy = _chosen(name, reference, names, defaults)
+    return KernelLayer(name=name, inputs=names, defaults=defaults, dtypes=dtypes, numpy=numpy, specs=infer, kernel=kernel)
 
 
-def _check_keywords(name: str, reference: Reference, inputs: Sequence[str], defaults: Mapping[str, object]) -> None:
-    """The reference takes what the kernel takes."""
+@dataclass(frozen=True)
+class _Chosen:
+    """A function that gets those of some keywords that it has: how a kernel cuts its work does not matter to the reference."""
+
+    function: Reference
+    keywords: frozenset[str]
+
+    def __call__(self, *arrays: object, **keywords: object) -> object:
+        return self.function(*arrays, **{key: value for key, value in keywords.items() if key in self.keywords})
+
+
+def _chosen(name: str, reference: Reference, inputs: Sequence[str], defaults: Mapping[str, object]) -> Reference:
+    """The reference, called with the keywords of the kernel."""
     try:
-        inspect.signature(reference).bind(*inputs, **defaults)
+        signature = inspect.signature(reference)
+    except ValueError:  # a built-in function, whose parameters nobody knows
+        return _Chosen(reference, frozenset())
+    parameters = signature.parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return reference
+    taken = frozenset(parameter.name for parameter in parameters) & defaults.keys()
+    try:
+        signature.bind(*inputs, **dict.fromkeys(taken))
     except TypeError as error:
         raise LayerDefinitionError(
-            f"the reference of layer {name} does not take {', '.join([*inputs, *defaults])}: {error}",
-            help="it takes an array for each input, then the keywords of the kernel",
+            f"the reference of layer {name} cannot be called with {', '.join([*inputs, *defaults])}: {error}",
+            help="it takes an array for each input, then keywords of the kernel",
         ) from None
-    except ValueError:  # a built-in function, whose parameters nobody knows
-        return
+    return _Chosen(reference, taken)
