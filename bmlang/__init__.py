@@ -55,20 +55,21 @@ if TYPE_CHECKING:
         tan,
         tanh,
     )
-    from bmlang.layers.arrange import concat, flip, pad, permute, slice, split, tile, transpose
+    from bmlang.layers.arrange import broadcast_to, concat, flip, pad, permute, slice, split, stack, tile, transpose
     from bmlang.layers.base import Layer
     from bmlang.layers.cast import cast
     from bmlang.layers.compare import eq, ge, gt, le, lt, ne, where
     from bmlang.layers.conv import conv, deconv
     from bmlang.layers.conv_int import conv_int
     from bmlang.layers.elementwise import abs, add, div, max, min, mul, neg, square, sub
+    from bmlang.layers.gather import embedding, gather
     from bmlang.layers.matmul import matmul
     from bmlang.layers.norm import batch_norm, group_norm, layer_norm, rms_norm
     from bmlang.layers.pool import avg_pool, max_pool
     from bmlang.layers.quantise import dequantise, quantise, requant
     from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_min, reduce_sum
     from bmlang.layers.requant_int import requant_int
-    from bmlang.layers.shape import reshape
+    from bmlang.layers.shape import flatten, reshape, squeeze, unsqueeze
     from bmlang.layers.softmax import softmax
     from bmlang.layers.tensor import Tensor
     from bmlang.program.check import layer_check
@@ -116,20 +117,21 @@ HOMES = {
         "tan",
         "tanh",
     ),
-    "bmlang.layers.arrange": ("concat", "flip", "pad", "permute", "slice", "split", "tile", "transpose"),
+    "bmlang.layers.arrange": ("broadcast_to", "concat", "flip", "pad", "permute", "slice", "split", "stack", "tile", "transpose"),
     "bmlang.layers.base": ("Layer",),
     "bmlang.layers.cast": ("cast",),
     "bmlang.layers.compare": ("eq", "ge", "gt", "le", "lt", "ne", "where"),
     "bmlang.layers.conv": ("conv", "deconv"),
     "bmlang.layers.conv_int": ("conv_int",),
     "bmlang.layers.elementwise": ("abs", "add", "div", "max", "min", "mul", "neg", "square", "sub"),
+    "bmlang.layers.gather": ("embedding", "gather"),
     "bmlang.layers.matmul": ("matmul",),
     "bmlang.layers.norm": ("batch_norm", "group_norm", "layer_norm", "rms_norm"),
     "bmlang.layers.pool": ("avg_pool", "max_pool"),
     "bmlang.layers.quantise": ("dequantise", "quantise", "requant"),
     "bmlang.layers.reduce": ("reduce_max", "reduce_mean", "reduce_min", "reduce_sum"),
     "bmlang.layers.requant_int": ("requant_int",),
-    "bmlang.layers.shape": ("reshape",),
+    "bmlang.layers.shape": ("flatten", "reshape", "squeeze", "unsqueeze"),
     "bmlang.layers.softmax": ("softmax",),
     "bmlang.layers.tensor": ("Tensor",),
     "bmlang.program.check": ("layer_check",),
@@ -143,13 +145,13 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
-__all__ += ["abs", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "batch_norm", "cast", "ceil", "clamp", "concat"]
-__all__ += ["conv", "conv_int", "cos", "cosh", "deconv", "dequantise", "div", "elu", "eq", "erf", "exp", "flip", "floor", "ge", "gelu"]
-__all__ += ["group_norm", "gt", "hard_sigmoid", "hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "lt", "matmul"]
-__all__ += ["max", "max_pool", "min", "mish", "mul", "ne", "neg", "pad", "permute", "quantise", "reciprocal", "reduce_max", "reduce_mean"]
-__all__ += ["reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "rms_norm", "rsqrt", "selu", "sigmoid"]
-__all__ += ["sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign", "split", "sqrt", "square", "sub", "swish", "tan"]
-__all__ += ["tanh", "tile", "transpose", "where"]
+__all__ += ["abs", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "batch_norm", "broadcast_to", "cast", "ceil"]
+__all__ += ["clamp", "concat", "conv", "conv_int", "cos", "cosh", "deconv", "dequantise", "div", "elu", "embedding", "eq", "erf", "exp"]
+__all__ += ["flatten", "flip", "floor", "gather", "ge", "gelu", "group_norm", "gt", "hard_sigmoid", "hard_swish", "layer_norm", "le"]
+__all__ += ["leaky_relu", "log", "log_sigmoid", "lt", "matmul", "max", "max_pool", "min", "mish", "mul", "ne", "neg", "pad", "permute"]
+__all__ += ["quantise", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int"]
+__all__ += ["reshape", "rms_norm", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign"]
+__all__ += ["split", "sqrt", "square", "squeeze", "stack", "sub", "swish", "tan", "tanh", "tile", "transpose", "unsqueeze", "where"]
 
 
 def __getattr__(name: str) -> object:

@@ -69,13 +69,13 @@ class _Kernel:
     def __init__(self, chip: Chip) -> None:
         self._tracer = Tracer(chip)
         self.k = Builder(self._tracer)
-        self.params: dict[tuple[str, int, tuple[int, ...]], Param] = {}
+        self.params: dict[tuple[str, int, tuple[int, ...], Dtype], Param] = {}
         self.first_byte = 0
         self.node = ""
 
     def parameter(self, name: str, offset: int, shape: tuple[int, ...], dtype: Dtype) -> Global:
         """A tensor from an element on, seen with a shape of its own."""
-        key = (name, offset, shape)
+        key = (name, offset, shape, dtype)
         if key not in self.params:
             unique = self._tracer.unique(name)
             self.params[key] = Param(unique, "inout", shape, dtype)
@@ -84,8 +84,8 @@ class _Kernel:
 
     def part(self, name: str, bases: Mapping[str, int]) -> Part:
         """The finished kernel, with the addresses of its tensors."""
-        shapes = {param.name: shape for (_, _, shape), param in self.params.items()}
-        addresses = {param.name: bases[base] + offset * param.dtype.itemsize for (base, offset, _), param in self.params.items()}
+        shapes = {param.name: shape for (_, _, shape, _), param in self.params.items()}
+        addresses = {param.name: bases[base] + offset * param.dtype.itemsize for (base, offset, _, _), param in self.params.items()}
         return Part(KernelIr(name, tuple(self.params.values()), (), self._tracer.finish()), shapes, addresses, self.first_byte)
 
 
@@ -114,7 +114,7 @@ class _Emitter:
         for name, array in self._coefficients.arrays.items():
             places[name] = end
             end += align(array.nbytes)
-        used = {name for kernel in self._done for name, _, _ in kernel.params}
+        used = {name for kernel in self._done for name, *_ in kernel.params}
         memory = device_memory(self._graph, [self._touched(group, used) for group in groups], self._owners, end)
         bases = {**memory.addresses, **places}
         program, positions = elaborate_all((kernel.part(self._graph.name, bases) for kernel in self._done), self._chip)
@@ -142,8 +142,8 @@ class _Emitter:
 
     # ------------------------------------------------------------------ tensors in system memory
 
-    def _system(self, name: str, offset: int, shape: tuple[int, ...]) -> Global:
-        """A tensor as a parameter of the kernel, seen with a shape of its own from an element on."""
+    def _system(self, name: str, offset: int, shape: tuple[int, ...], seen_as: Dtype | None = None) -> Global:
+        """A tensor as a parameter of the kernel, seen with a shape (and a data type of the same size) of its own from an element on."""
         if name in self._graph.constants:
             if name not in self._constants:
                 self._constants[name] = self._coefficients.add(self._graph.constants[name])
@@ -154,11 +154,15 @@ class _Emitter:
         else:
             dtype = self._graph.specs[name].dtype
             name = self._owner(name)
-        return self._open.parameter(name, offset, shape, dtype)
+        return self._open.parameter(name, offset, shape, seen_as or dtype)
 
     def _whole(self, name: str) -> System:
         """A tensor for a global form."""
-        return System(self._graph.specs[name], lambda offset, shape: self._system(name, offset, shape))
+
+        def view(offset: int, shape: tuple[int, ...], dtype: Dtype | None = None, /) -> Global:
+            return self._system(name, offset, shape, dtype)
+
+        return System(self._graph.specs[name], view)
 
     # ------------------------------------------------------------------ nodes
 

@@ -14,14 +14,30 @@ from bmlang.layers.base import Call, Layer
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
 from bmlang.layers.pointwise import common_dtype
 from bmlang.layers.registry import register
-from bmlang.layers.shape import reshape
+from bmlang.layers.shape import reshape, unsqueeze
 from bmlang.layers.system import System, copy_box, fill
 from bmlang.layers.tensor import Operand, Tensor, apply, here
 from tpukernel.dtypes import DTYPES
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["Concat", "Pad", "Slice", "Swap", "Tile", "concat", "flip", "pad", "permute", "slice", "split", "tile", "transpose"]
+__all__ = [
+    "Concat",
+    "Pad",
+    "Slice",
+    "Swap",
+    "Tile",
+    "broadcast_to",
+    "concat",
+    "flip",
+    "pad",
+    "permute",
+    "slice",
+    "split",
+    "stack",
+    "tile",
+    "transpose",
+]
 
 EVERY = tuple(DTYPES.values())
 
@@ -158,10 +174,14 @@ class Tile(_Moving):
     def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
         (out,), (x,) = outs, ins
         assert x is not None  # noqa: S101
-        shape = x.spec.shape
-        for index in product(*(range(count) for count in cast("tuple[int, ...]", call.attrs["repeats"]))):
-            to = tuple(place * size for place, size in zip(index, shape, strict=True))
-            copy_box(k, out, to, x, (0,) * len(shape), shape)
+        filled, origin = list(x.spec.shape), (0,) * len(x.spec.shape)
+        copy_box(k, out, origin, x, origin, filled)
+        for axis in reversed(range(len(filled))):  # what is there is copied behind itself: few commands for many repeats
+            whole = out.spec.shape[axis]
+            while filled[axis] < whole:
+                size = [*filled[:axis], min(filled[axis], whole - filled[axis]), *filled[axis + 1 :]]
+                copy_box(k, out, [filled[axis] if place == axis else 0 for place in range(len(filled))], out, origin, size)
+                filled[axis] += size[axis]
 
 
 @register
@@ -244,6 +264,24 @@ def flip(x: Tensor, axes: int | Sequence[int]) -> Tensor:
 def pad(x: Tensor, before: Sequence[int], after: Sequence[int], value: float = 0.0) -> Tensor:
     """x with so many elements of a value before and behind it along each dimension."""
     return apply("bm::pad", x, before=tuple(before), after=tuple(after), value=value)
+
+
+def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """x repeated to a shape, as numpy broadcasts."""
+    wanted = tuple(shape)
+    aligned = (1,) * (len(wanted) - x.ndim) + x.shape
+    if len(aligned) != len(wanted) or any(mine not in (1, size) or size < 1 for mine, size in zip(aligned, wanted, strict=True)):
+        raise ShapeError(
+            f"x {list(x.shape)} cannot be repeated to {list(wanted)}", position=here(), help="sizes are equal, or those of x are 1"
+        )
+    if aligned != x.shape:
+        x = reshape(x, aligned)
+    return x if aligned == wanted else tile(x, [size // mine for size, mine in zip(wanted, aligned, strict=True)])
+
+
+def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """Tensors of one shape as one tensor with a dimension more, at `axis` of the result."""
+    return concat([unsqueeze(each, axis) for each in tensors], axis)
 
 
 def tile(x: Tensor, repeats: Sequence[int]) -> Tensor:

@@ -24,6 +24,7 @@ FAMILIES: Final = (
     "conv",
     "conv_int",
     "elementwise",
+    "gather",
     "matmul",
     "norm",
     "pool",

@@ -8,13 +8,13 @@ from typing import cast
 
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import Layer
-from bmlang.layers.errors import ShapeError
+from bmlang.layers.errors import OperatorArgumentError, ShapeError
 from bmlang.layers.registry import register
 from bmlang.layers.tensor import Operand, Tensor, apply, here
 from tpukernel.dtypes import DTYPES
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["Reshape", "reshape"]
+__all__ = ["Reshape", "flatten", "reshape", "squeeze", "unsqueeze"]
 
 
 @register
@@ -45,3 +45,34 @@ class Reshape(Layer):
 def reshape(x: Operand, shape: Sequence[int]) -> Tensor:
     """x with another shape of as many elements, in the same order; one size may be -1."""
     return apply("bm::reshape", x, shape=tuple(shape))
+
+
+def squeeze(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
+    """x without dimensions of size 1: those named, or all."""
+    dropped = _axes("squeeze", x.ndim, axis) if axis is not None else {each for each, size in enumerate(x.shape) if size == 1}
+    if any(x.shape[each] != 1 for each in dropped):
+        raise ShapeError(f"x {list(x.shape)} without dimensions {sorted(dropped)}", position=here(), help="name dimensions of size 1")
+    return reshape(x, [size for each, size in enumerate(x.shape) if each not in dropped] or [1])
+
+
+def unsqueeze(x: Tensor, axis: int | Sequence[int]) -> Tensor:
+    """x with dimensions of size 1 more, at these places of the result."""
+    rank = x.ndim + (1 if isinstance(axis, int) else len(axis))
+    added, sizes = _axes("unsqueeze", rank, axis), iter(x.shape)
+    return reshape(x, [1 if each in added else next(sizes) for each in range(rank)])
+
+
+def flatten(x: Tensor, start: int = 0, end: int = -1) -> Tensor:
+    """x with the dimensions from `start` to `end` as one."""
+    (first,), (last,) = _axes("flatten", x.ndim, start), _axes("flatten", x.ndim, end)
+    if first > last:
+        raise OperatorArgumentError(f"flatten from dimension {start} to {end}", position=here(), help="start comes before end")
+    return reshape(x, (*x.shape[:first], prod(x.shape[first : last + 1]), *x.shape[last + 1 :]))
+
+
+def _axes(name: str, rank: int, axis: int | Sequence[int]) -> set[int]:
+    """Dimensions, counted from the front."""
+    given = [axis] if isinstance(axis, int) else list(axis)
+    if not all(-rank <= each < rank for each in given) or len({each % rank for each in given}) < len(given):
+        raise OperatorArgumentError(f"axis {axis!r} of {name}", position=here(), help=f"give each once, from 0 to {rank - 1}")
+    return {each % rank for each in given}

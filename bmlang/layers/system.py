@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from typing import Protocol
 
+from tpukernel.dtypes import Dtype
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.tensors import Global
@@ -19,17 +21,23 @@ ROW = 4096
 """Elements of a row of what lies in one piece."""
 
 
+class View(Protocol):
+    """Makes the elements of a tensor from one on, with a shape and possibly a data type of their own."""
+
+    def __call__(self, offset: int, shape: tuple[int, ...], dtype: Dtype | None = None, /) -> Global: ...
+
+
 @dataclass(frozen=True)
 class System:
     """A tensor in system memory.
 
     Attributes:
         spec: its shape and data type.
-        view: the elements from one on, with a shape of their own.
+        view: the elements from one on, with a shape of their own; their bits may be seen as another data type of the same size.
     """
 
     spec: TensorSpec
-    view: Callable[[int, tuple[int, ...]], Global]
+    view: View
 
     @property
     def tensor(self) -> Global:
