@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from bmlang.layers.elementwise import abs, add, div, max, min, mul, neg, square, sub
     from bmlang.layers.gather import embedding, gather
     from bmlang.layers.matmul import matmul
+    from bmlang.layers.matmul_int import matmul_int
     from bmlang.layers.norm import batch_norm, group_norm, layer_norm, rms_norm
     from bmlang.layers.pool import avg_pool, max_pool
     from bmlang.layers.quantise import dequantise, quantise, requant
@@ -126,6 +127,7 @@ HOMES = {
     "bmlang.layers.elementwise": ("abs", "add", "div", "max", "min", "mul", "neg", "square", "sub"),
     "bmlang.layers.gather": ("embedding", "gather"),
     "bmlang.layers.matmul": ("matmul",),
+    "bmlang.layers.matmul_int": ("matmul_int",),
     "bmlang.layers.norm": ("batch_norm", "group_norm", "layer_norm", "rms_norm"),
     "bmlang.layers.pool": ("avg_pool", "max_pool"),
     "bmlang.layers.quantise": ("dequantise", "quantise", "requant"),
@@ -148,10 +150,11 @@ __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "funct
 __all__ += ["abs", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "batch_norm", "broadcast_to", "cast", "ceil"]
 __all__ += ["clamp", "concat", "conv", "conv_int", "cos", "cosh", "deconv", "dequantise", "div", "elu", "embedding", "eq", "erf", "exp"]
 __all__ += ["flatten", "flip", "floor", "gather", "ge", "gelu", "group_norm", "gt", "hard_sigmoid", "hard_swish", "layer_norm", "le"]
-__all__ += ["leaky_relu", "log", "log_sigmoid", "lt", "matmul", "max", "max_pool", "min", "mish", "mul", "ne", "neg", "pad", "permute"]
-__all__ += ["quantise", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int"]
-__all__ += ["reshape", "rms_norm", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign"]
-__all__ += ["split", "sqrt", "square", "squeeze", "stack", "sub", "swish", "tan", "tanh", "tile", "transpose", "unsqueeze", "where"]
+__all__ += ["leaky_relu", "log", "log_sigmoid", "lt", "matmul", "matmul_int", "max", "max_pool", "min", "mish", "mul", "ne", "neg", "pad"]
+__all__ += ["permute", "quantise", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "requant"]
+__all__ += ["requant_int", "reshape", "rms_norm", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax"]
+__all__ += ["softplus", "softsign", "split", "sqrt", "square", "squeeze", "stack", "sub", "swish", "tan", "tanh", "tile", "transpose"]
+__all__ += ["unsqueeze", "where"]
 
 
 def __getattr__(name: str) -> object:

@@ -26,6 +26,7 @@ FAMILIES: Final = (
     "elementwise",
     "gather",
     "matmul",
+    "matmul_int",
     "norm",
     "pool",
     "quantise",
