@@ -15,7 +15,8 @@ from tpukernel.lang.dma import DmaOps
 from tpukernel.lang.errors import OperandTypeError, ShapeMismatchError, SymbolicValueError
 from tpukernel.lang.expr import show
 from tpukernel.lang.ir import Allocate, Assert, Attribute, Local, Operand, Print, Raw
-from tpukernel.lang.operations import operand_name, row_of, unknown_member
+from tpukernel.lang.operands import operand_name, row_of
+from tpukernel.lang.operations import unknown_member
 from tpukernel.lang.symbols import Size, SymBool, SymInt, assigned, condition_of, expr_of, here
 from tpukernel.lang.tensors import Tensor, Tile
 from tpukernel.lang.tiu import TiuOps

@@ -16,7 +16,7 @@ from tpukernel.isa.instruction import Instruction
 from tpukernel.lang.allocate import buffer_tensor
 from tpukernel.lang.errors import KernelError, LayoutMismatchError, OperandTypeError, ShapeMismatchError
 from tpukernel.lang.ir import Op
-from tpukernel.lang.operations import operand_name, row_of
+from tpukernel.lang.operands import operand_name, row_of
 from tpukernel.lang.unroll import Box, Buffer, Command, Value
 from tpukernel.lang.weights import packed_row
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tpukernel.lang.ir import Allocate, Assert, Op, Print, Raw, Statement, View, When, walk
-from tpukernel.lang.operations import operand_name, row_of
+from tpukernel.lang.operands import operand_name, row_of
 
 __all__ = ["direction_of", "engine_of", "stages_of"]
 

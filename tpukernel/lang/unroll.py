@@ -32,7 +32,7 @@ from tpukernel.lang.ir import (
     View,
     When,
 )
-from tpukernel.lang.operations import operand_name, row_of
+from tpukernel.lang.operands import operand_name, row_of
 from tpukernel.lang.stages import direction_of, stages_of
 from tpukernel.source import Position
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tpukernel.lang.errors import KernelError, UnusedResultError, UnwrittenBufferError
 from tpukernel.lang.ir import Op
-from tpukernel.lang.operations import row_of
+from tpukernel.lang.operands import row_of
 from tpukernel.lang.stages import direction_of
 from tpukernel.lang.unroll import Box, Buffer, Command
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tpukernel.dtypes import Dtype
 from tpukernel.lang.dimensions import dimension_names
 from tpukernel.lang.errors import KernelIrError, LoopExitError
 from tpukernel.lang.expr import Condition, Expr, variables
-from tpukernel.lang.ir import Allocate, Assert, Attribute, KernelIr, Loop, Op, Parallel, Print, Statement, View, When
-from tpukernel.lang.operations import operand_name, row_of
+from tpukernel.lang.ir import Allocate, Assert, Attribute, KernelIr, Local, Loop, Op, Operand, Parallel, Param, Print, Statement, View, When
+from tpukernel.lang.operands import Described, check_operands, operand_name, row_of
 from tpukernel.source import Position
 
 __all__ = ["verify"]
@@ -18,20 +20,22 @@ def verify(kernel: KernelIr) -> None:
 
     Raises:
         LoopExitError: a loop index is used outside of its loop.
-        KernelIrError: a buffer is used that does not exist there, a name is used twice, or an operation has operands that its row has not.
+        KernelIrError: a buffer is used that does not exist there, a name is used twice, an operation has operands that its row has not, a
+            pipeline has no buffers.
         UnknownOperationError: an operation has no row.
+        OperandTypeError, UnsupportedDtypeError: a tensor is in the wrong memory, or of a type that the row does not take.
     """
     names = {param.name for param in kernel.params}
     if len(names) != len(kernel.params):
         raise KernelIrError(f"two parameters of {kernel.name} have one name")
     dimensions = set(dimension_names(kernel))
-    _Verifier({param.name: len(param.shape) for param in kernel.params}, dimensions).block(kernel.body)
+    _Verifier({param.name: param for param in kernel.params}, dimensions).block(kernel.body)
 
 
 class _Verifier:
-    def __init__(self, bases: dict[str, int], indices: set[str]) -> None:
-        self._bases = bases
-        """Number of dimensions of what exists, by name."""
+    def __init__(self, bases: Mapping[str, Param | Local], indices: set[str]) -> None:
+        self._bases = dict(bases)
+        """What exists, by name."""
         self._indices = indices
         self._tokens: set[int] = set()
 
@@ -50,9 +54,11 @@ class _Verifier:
                 self._known(*local.shape, local.cols_per_channel or 0, local.at or 0, position=local.position)
                 if local.name in self._bases:
                     raise KernelIrError(f"{local.name} is made twice", position=local.position)
-                self._bases[local.name] = len(local.shape)
+                self._bases[local.name] = local
             case Loop():
                 self._known(statement.start, statement.stop, statement.step, position=statement.position)
+                if statement.buffers < 1:
+                    raise KernelIrError(f"the loop over {statement.var} has {statement.buffers} buffers", position=statement.position)
                 outer = set(self._indices)
                 self._indices.add(statement.var)
                 self.block(statement.body)
@@ -84,16 +90,24 @@ class _Verifier:
                     position=op.position,
                     help="a buffer ends with the block in which it is made: make it outside of the loop",
                 )
-            if len(operand.spans) != self._bases[operand.base]:
-                raise KernelIrError(f"{operand.base} has {self._bases[operand.base]} dimensions", position=op.position)
+            if len(operand.spans) != len(self._bases[operand.base].shape):
+                raise KernelIrError(f"{operand.base} has {len(self._bases[operand.base].shape)} dimensions", position=op.position)
             for span in operand.spans:
                 self._known(span.start, span.size, position=op.position)
+        described = {name: self._described(operand) for name, operand in op.operands}
+        check_operands(op.name, op.row, described, op.position, given=[name for name, _ in op.attributes])
         for _, value in op.attributes:
             self._attribute(value, op.position)
         lost = [token for token in op.after if token not in self._tokens]
         if lost:
             raise KernelIrError(f"{op.name} waits for an operation that comes later or is nowhere", position=op.position)
         self._tokens.add(op.token)
+
+    def _described(self, operand: Operand) -> Described:
+        if not isinstance(operand, View):
+            return Described(None, None, repr(operand))
+        base = self._bases[operand.base]
+        return Described("local" if isinstance(base, Local) else "system", base.dtype, f"{base.name}, which is {base.dtype.name}")
 
     def _attribute(self, value: Attribute, position: Position | None) -> None:
         match value:

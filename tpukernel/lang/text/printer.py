@@ -8,7 +8,7 @@ from typing import Final
 from tpukernel.chips.tensors import Layout
 from tpukernel.lang.expr import Condition, Expr, show
 from tpukernel.lang.ir import Allocate, Assert, KernelIr, Local, Loop, Op, Parallel, Print, Raw, Span, Statement, View, When, walk
-from tpukernel.lang.operations import operand_name, row_of
+from tpukernel.lang.operands import operand_name, row_of
 from tpukernel.lang.symbols import SymBool, SymInt
 from tpukernel.lang.tensors import Tensor, Tile, parameter
 from tpukernel.lang.text.instructions import instruction_text
