@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from bmlang.layers.conv import conv, deconv
     from bmlang.layers.conv_int import conv_int
     from bmlang.layers.elementwise import abs, add, div, max, min, mul, neg, square, sub
+    from bmlang.layers.elementwise_int import add_scaled, add_shift, mul_scaled, mul_shift, sub_scaled, sub_shift
     from bmlang.layers.gather import embedding, gather
     from bmlang.layers.matmul import matmul
     from bmlang.layers.matmul_int import matmul_int
@@ -125,6 +126,7 @@ HOMES = {
     "bmlang.layers.conv": ("conv", "deconv"),
     "bmlang.layers.conv_int": ("conv_int",),
     "bmlang.layers.elementwise": ("abs", "add", "div", "max", "min", "mul", "neg", "square", "sub"),
+    "bmlang.layers.elementwise_int": ("add_scaled", "add_shift", "mul_scaled", "mul_shift", "sub_scaled", "sub_shift"),
     "bmlang.layers.gather": ("embedding", "gather"),
     "bmlang.layers.matmul": ("matmul",),
     "bmlang.layers.matmul_int": ("matmul_int",),
@@ -147,14 +149,14 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
-__all__ += ["abs", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "batch_norm", "broadcast_to", "cast", "ceil"]
-__all__ += ["clamp", "concat", "conv", "conv_int", "cos", "cosh", "deconv", "dequantise", "div", "elu", "embedding", "eq", "erf", "exp"]
-__all__ += ["flatten", "flip", "floor", "gather", "ge", "gelu", "group_norm", "gt", "hard_sigmoid", "hard_swish", "layer_norm", "le"]
-__all__ += ["leaky_relu", "log", "log_sigmoid", "lt", "matmul", "matmul_int", "max", "max_pool", "min", "mish", "mul", "ne", "neg", "pad"]
-__all__ += ["permute", "quantise", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "requant"]
-__all__ += ["requant_int", "reshape", "rms_norm", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax"]
-__all__ += ["softplus", "softsign", "split", "sqrt", "square", "squeeze", "stack", "sub", "swish", "tan", "tanh", "tile", "transpose"]
-__all__ += ["unsqueeze", "where"]
+__all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "batch_norm"]
+__all__ += ["broadcast_to", "cast", "ceil", "clamp", "concat", "conv", "conv_int", "cos", "cosh", "deconv", "dequantise", "div", "elu"]
+__all__ += ["embedding", "eq", "erf", "exp", "flatten", "flip", "floor", "gather", "ge", "gelu", "group_norm", "gt", "hard_sigmoid"]
+__all__ += ["hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "lt", "matmul", "matmul_int", "max", "max_pool", "min"]
+__all__ += ["mish", "mul", "mul_scaled", "mul_shift", "ne", "neg", "pad", "permute", "quantise", "reciprocal", "reduce_max", "reduce_mean"]
+__all__ += ["reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "rms_norm", "rsqrt", "selu", "sigmoid"]
+__all__ += ["sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign", "split", "sqrt", "square", "squeeze", "stack"]
+__all__ += ["sub", "sub_scaled", "sub_shift", "swish", "tan", "tanh", "tile", "transpose", "unsqueeze", "where"]
 
 
 def __getattr__(name: str) -> object:

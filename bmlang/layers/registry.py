@@ -24,6 +24,7 @@ FAMILIES: Final = (
     "conv",
     "conv_int",
     "elementwise",
+    "elementwise_int",
     "gather",
     "matmul",
     "matmul_int",
