@@ -10,11 +10,12 @@ from typing import cast
 import numpy as np
 
 from bmlang.graph.graph import Array, Attribute
-from bmlang.layers.base import Call, Layer
+from bmlang.layers.base import Call, Layer, LocalForm
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
 from bmlang.layers.pointwise import common_dtype
 from bmlang.layers.registry import register
 from bmlang.layers.shape import reshape, unsqueeze
+from bmlang.layers.swap_forms import swap_form
 from bmlang.layers.system import System, copy_box, fill
 from bmlang.layers.tensor import Operand, Tensor, apply, here
 from tpukernel.dtypes import DTYPES
@@ -198,6 +199,10 @@ class Swap(_Moving):
         x = inputs[0]
         assert x is not None  # noqa: S101
         return x.reshape(cast("tuple[int, ...]", attrs["sizes"])).transpose(0, 2, 1, 3).reshape(cast("tuple[int, ...]", attrs["shape"]))
+
+    def local(self, call: Call) -> LocalForm | None:
+        outer, a, b, inner = cast("tuple[int, int, int, int]", call.attrs["sizes"])
+        return swap_form(call, outer, a, b) if inner == 1 else None
 
     def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
         (out,), (x,) = outs, ins
