@@ -9,6 +9,7 @@ import numpy as np
 
 import bmlang as bm
 from bmlang.graph.graph import Array
+from bmlang.layers.tensor import Tensor
 from tests.support.operators.base import FLOATS, Draw, Example, Operator, Reals, one, unit, wide
 from tpukernel.dtypes import Dtype, f32, i8, u8
 
@@ -62,22 +63,73 @@ def convolved(taps: Reals, weight: Reals, groups: int) -> Reals:
 
 def _conv(draw: Draw, dtype: Dtype) -> Example:
     n, ic, oc = draw.integer(1, 2), draw.size(67), draw.size(67)
+    groups = draw.choice((1, 1, 2, 3, 5))
+    ic, oc = (max(1, each // groups) for each in (ic, oc))
+    if draw.integer(0, 4) == 0:  # each channel by itself
+        groups, ic, oc = draw.size(67), 1, draw.integer(1, 2)
     kernel = (draw.integer(1, 3), draw.integer(1, 3))
     stride = (draw.integer(1, 3), draw.integer(1, 3))
     dilation = (draw.integer(1, 2), draw.integer(1, 2))
     pad = tuple(draw.integer(0, 2) for _ in range(4))
+    if draw.integer(0, 5) == 0:  # more than one command can do
+        stride, pad = (draw.integer(1, 17), draw.integer(14, 17)), (draw.integer(0, 17), 0, 1, draw.integer(14, 17))
     h, w = ((kernel[axis] - 1) * dilation[axis] + draw.integer(1, 9) for axis in (0, 1))
-    x = draw.numbers((n, ic, h, w), dtype, -2, 2)
-    weight = draw.numbers((oc, ic, *kernel), dtype, -1, 1)
-    bias = draw.numbers((oc,), dtype) if draw.integer(0, 1) else None
+    x = draw.numbers((n, ic * groups, h, w), dtype, -2, 2)
+    weight = draw.numbers((oc * groups, ic, *kernel), dtype, -1, 1)
+    bias = draw.numbers((oc * groups,), dtype) if draw.integer(0, 1) else None
     taps = windows(wide(x), kernel, stride, dilation, pad, 0.0)
-    wanted = convolved(taps, wide(weight), 1)
-    size = convolved(np.abs(taps), np.abs(wide(weight)), 1)
+    wanted = convolved(taps, wide(weight), groups)
+    size = convolved(np.abs(taps), np.abs(wide(weight)), groups)
     if bias is not None:
         wanted = wanted + wide(bias).reshape(1, -1, 1, 1)
         size = size + np.abs(wide(bias)).reshape(1, -1, 1, 1)
-    terms = ic * prod(kernel) + 1
-    return one([x], lambda tensor: bm.conv(tensor, weight, bias, stride=stride, pad=pad, dilation=dilation), wanted, SMALL * terms * size)
+    bound = SMALL * (ic * prod(kernel) + 1) * size
+    if draw.integer(0, 2) == 0:
+        inputs = [x, weight] if bias is None else [x, weight, bias]
+
+        def at_run_time(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+            return bm.conv(a, b, c, stride=stride, pad=pad, dilation=dilation, groups=groups)
+
+        return one(inputs, at_run_time, wanted, bound)
+    return one([x], lambda a: bm.conv(a, weight, bias, stride=stride, pad=pad, dilation=dilation, groups=groups), wanted, bound)
+
+
+def _scattered(x: Reals, weight: Reals, groups: int, stride: tuple[int, int], dilation: tuple[int, int], more: tuple[int, int]) -> Reals:
+    """What each element of x (n, ic, h, w) adds to the full result, with weight (ic, oc / groups, kh, kw)."""
+    n, ic, h, w = x.shape
+    _, oc, kh, kw = weight.shape
+    size = [(each - 1) * stride[axis] + (weight.shape[2 + axis] - 1) * dilation[axis] + 1 + more[axis] for axis, each in enumerate((h, w))]
+    full = np.zeros((n, oc * groups, *size))
+    for group, r, q in product(range(groups), range(kh), range(kw)):
+        rows = slice(group * ic // groups, (group + 1) * ic // groups)
+        part = np.moveaxis(np.tensordot(x[:, rows], weight[rows, :, r, q], (1, 0)), -1, 1)
+        top, left = r * dilation[0], q * dilation[1]
+        down, right = top + (h - 1) * stride[0] + 1, left + (w - 1) * stride[1] + 1
+        full[:, group * oc : (group + 1) * oc, top : down : stride[0], left : right : stride[1]] += part
+    return full
+
+
+def _deconv(draw: Draw, dtype: Dtype) -> Example:
+    groups = draw.choice((1, 1, 2, 3))
+    n, ic, oc = draw.integer(1, 2), draw.size(31), draw.size(31)
+    kernel = (draw.integer(1, 4), draw.integer(1, 4))
+    stride = (draw.integer(1, 3), draw.integer(1, 3))
+    dilation = (draw.integer(1, 2), draw.integer(1, 2))
+    more = (draw.integer(0, stride[0] - 1), draw.integer(0, stride[1] - 1))
+    top, left, bottom, right = pad = tuple(draw.integer(0, (kernel[axis % 2] - 1) * dilation[axis % 2] // 2) for axis in range(4))
+    x = draw.numbers((n, ic * groups, draw.integer(1, 7), draw.integer(1, 7)), dtype, -2, 2)
+    weight = draw.numbers((ic * groups, oc, *kernel), dtype, -1, 1)
+    bias = draw.numbers((oc * groups,), dtype) if draw.integer(0, 1) else None
+    full = _scattered(wide(x), wide(weight), groups, stride, dilation, more)
+    size = _scattered(np.abs(wide(x)), np.abs(wide(weight)), groups, stride, dilation, more)
+    box = np.s_[:, :, top : full.shape[2] - bottom, left : full.shape[3] - right]
+    added = np.zeros(oc * groups) if bias is None else wide(bias)
+    wanted, size = full[box] + added.reshape(1, -1, 1, 1), size[box] + np.abs(added).reshape(1, -1, 1, 1)
+
+    def body(a: Tensor) -> Tensor:
+        return bm.deconv(a, weight, bias, stride=stride, pad=pad, dilation=dilation, output_padding=more, groups=groups)
+
+    return one([x], body, wanted, SMALL * (ic * prod(kernel) + 1) * size)
 
 
 def _pooled(draw: Draw, dtype: Dtype) -> tuple[Array, tuple[int, int], tuple[int, int], tuple[int, ...]]:
@@ -105,6 +157,7 @@ def _avg_pool(draw: Draw, dtype: Dtype) -> Example:
 OPERATORS = (
     Operator("matmul", FLOATS, _matmul),
     Operator("conv", FLOATS, _conv),
+    Operator("deconv", FLOATS, _deconv),
     Operator("max_pool", (*FLOATS, i8, u8), _max_pool),
     Operator("avg_pool", FLOATS, _avg_pool),
 )

@@ -1,0 +1,115 @@
+"""Operators between floats and integers in a scale, and those of integers alone: all are exact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
+import numpy as np
+
+import bmlang as bm
+from bmlang.graph.graph import Array
+from tests.support.operators.base import FLOATS, Draw, Example, Operator, Reals, one, unit, wide
+from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16
+
+__all__ = ["OPERATORS"]
+
+NARROW = (i8, u8, i16, u16)
+SUMS = (i32, i16, u16)
+HALF = Fraction(1, 2)
+
+
+def _half_away(x: Fraction) -> int:
+    return math.floor(x + HALF) if x >= 0 else math.ceil(x - HALF)
+
+
+OF_FLOATS: Mapping[str, Callable[[Fraction], int]] = {
+    "half_to_even": round,
+    "half_away_from_zero": _half_away,
+    "towards_zero": math.trunc,
+    "down": math.floor,
+    "up": math.ceil,
+}
+OF_SHIFTS: Mapping[str, Callable[[Fraction], int]] = {
+    **OF_FLOATS,
+    "half_up": lambda x: math.floor(x + HALF),
+    "half_down": lambda x: math.ceil(x - HALF),
+}
+
+
+def _rounded(numbers: Array, rounding: str) -> Reals:
+    """Numbers of f32, rounded by the definition."""
+    return np.array([float(OF_FLOATS[rounding](Fraction(float(each)))) for each in numbers.reshape(-1)]).reshape(numbers.shape)
+
+
+def _scales(draw: Draw, shape: tuple[int, ...], low: float, high: float) -> tuple[Array, int, tuple[int, ...]]:
+    """One scale, or one for each element of a dimension: the scales, the dimension, and the shape in which numpy repeats them."""
+    axis = draw.integer(0, len(shape) - 1)
+    count = shape[axis] if draw.integer(0, 1) else 1
+    across = tuple(count if place == axis else 1 for place in range(len(shape)))
+    return draw.random.uniform(low, high, count).astype(np.float32), axis, across
+
+
+def _times(x: Array, factor: Array) -> Array:
+    """The product, rounded to f32: that of two f32 is exact in float64."""
+    return (wide(x) * wide(factor)).astype(np.float32)
+
+
+def _quantise(draw: Draw, dtype: Dtype) -> Example:
+    x, target, rounding = draw.numbers(draw.shape(), dtype, -60, 60), draw.choice(NARROW), draw.choice(tuple(OF_FLOATS))
+    scale, axis, across = _scales(draw, x.shape, 0.1, 1)
+    points = draw.random.integers(0, 99, scale.shape) if draw.integer(0, 1) else np.zeros(scale.shape, np.int64)
+    numbers = _times(x, (1 / wide(scale)).astype(np.float32).reshape(across))
+    wanted = _rounded(numbers, rounding) + points.reshape(across)
+    return one([x], lambda tensor: bm.quantise(tensor, scale, points, target, axis=axis, rounding=rounding), wanted)
+
+
+def _dequantise(draw: Draw, dtype: Dtype) -> Example:
+    x, target = draw.numbers(draw.shape(), dtype), draw.choice(FLOATS)
+    if dtype == i32:
+        x = np.clip(x, -40_000_000, 40_000_000)
+    scale, axis, across = _scales(draw, x.shape, 0.0002, 0.001)
+    points = draw.random.integers(0, 99, scale.shape) if draw.integer(0, 1) else np.zeros(scale.shape, np.int64)
+    wanted = (wide(x) - points.reshape(across)) * wide(scale).reshape(across)
+    bound = 2 * unit(f32) * np.abs(wanted)
+    return one([x], lambda tensor: bm.dequantise(tensor, scale, points, target, axis=axis), wanted, bound)
+
+
+def _requant(draw: Draw, dtype: Dtype) -> Example:
+    x, target, rounding = draw.numbers(draw.shape(), dtype), draw.choice(NARROW), draw.choice(tuple(OF_FLOATS))
+    scale, axis, across = _scales(draw, x.shape, 0.0005, 0.01)
+    offset = draw.random.integers(-9, 9, scale.shape).astype(np.float32)
+    moved = (wide(_times(x.astype(np.float32), scale.reshape(across))) + wide(offset).reshape(across)).astype(np.float32)
+    return one([x], lambda tensor: bm.requant(tensor, scale, offset, target, axis=axis, rounding=rounding), _rounded(moved, rounding))
+
+
+def _requant_int(draw: Draw, dtype: Dtype) -> Example:
+    shape = draw.shape(1500)
+    x, target, rounding = draw.numbers(shape, dtype), draw.choice(NARROW), draw.choice(tuple(OF_SHIFTS))
+    axis = draw.integer(0, len(shape) - 1)
+    count = shape[axis] if draw.integer(0, 1) else 1
+    multiplier = draw.random.integers(-9, 2**20, count)
+    shift = -draw.random.integers(0, 30, count)
+    point = draw.random.integers(0, 99, count)
+    places = np.broadcast_to(np.arange(count).reshape(tuple(count if place == axis else 1 for place in range(len(shape)))), shape).reshape(
+        -1
+    )
+    exact = [
+        OF_SHIFTS[rounding](Fraction(int(each) * int(multiplier[place]), 2 ** -int(shift[place]))) + int(point[place])
+        for each, place in zip(x.reshape(-1), places, strict=True)
+    ]
+    wanted = np.array(exact, np.float64).reshape(shape)
+    return one(
+        [x],
+        lambda tensor: bm.requant_int(tensor, multiplier, shift, point, target, axis=axis, rounding=rounding),
+        wanted,
+    )
+
+
+OPERATORS = (
+    Operator("quantise", FLOATS, _quantise),
+    Operator("dequantise", (*NARROW, i32), _dequantise),
+    Operator("requant", SUMS, _requant),
+    Operator("requant_int", SUMS, _requant_int),
+)
