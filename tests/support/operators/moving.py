@@ -72,6 +72,16 @@ def _tile(draw: Draw, dtype: Dtype) -> Example:
     return one([x], lambda tensor: bm.tile(tensor, repeats), wanted)
 
 
+def _flip(draw: Draw, dtype: Dtype) -> Example:
+    shape = tuple(draw.size(7) for _ in range(draw.integer(1, 4)))
+    axes = [axis for axis in range(len(shape)) if draw.integer(0, 1)] or [0]
+    x, wanted = draw.numbers(shape, dtype), np.zeros(shape)
+    for index in np.ndindex(shape):
+        wanted[tuple(shape[axis] - 1 - place if axis in axes else place for axis, place in enumerate(index))] = float(x[index])
+    given = axes[0] if len(axes) == 1 else axes
+    return one([x], lambda tensor: bm.flip(tensor, given), wanted)
+
+
 def _permute(draw: Draw, dtype: Dtype) -> Example:
     x = draw.numbers(draw.shape(), dtype)
     order = [int(axis) for axis in draw.random.permutation(x.ndim)]
@@ -98,6 +108,7 @@ OPERATORS = (
     Operator("split", EVERY, _split),
     Operator("pad", EVERY, _pad),
     Operator("tile", EVERY, _tile),
+    Operator("flip", EVERY, _flip),
     Operator("permute", EVERY, _permute),
     Operator("transpose", EVERY, _transpose),
     Operator("reshape", EVERY, _reshape),

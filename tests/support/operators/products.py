@@ -18,6 +18,15 @@ __all__ = ["OPERATORS", "convolved", "windows"]
 SMALL = unit(f32)
 
 
+def _error(dtype: Dtype, terms: int, size: Reals, *, of_channels: bool = False) -> Reals:
+    """How far a sum of so many products may be off, given the sum of their absolute values.
+
+    Sums are kept in f32; those of depthwise convolution and average pooling are rounded to the data type after each product and each
+    addition (measured instruction-set study).
+    """
+    return (2 * unit(dtype) if of_channels else SMALL) * (terms + 1) * size
+
+
 def _matmul(draw: Draw, dtype: Dtype) -> Example:
     m, k, n = (draw.size(70) for _ in range(3))
     batch = tuple(draw.size(3) for _ in range(draw.integer(0, 2)))
@@ -27,8 +36,8 @@ def _matmul(draw: Draw, dtype: Dtype) -> Example:
     left, right = wide(a)[..., :, :, None], wide(b)[..., None, :, :]
     wanted, size = (left * right).sum(-2), (np.abs(left) * np.abs(right)).sum(-2)
     if other == 1:
-        return one([a], lambda tensor: bm.matmul(tensor, b), wanted, SMALL * k * size)
-    return one([a, b], bm.matmul, wanted, SMALL * k * size)
+        return one([a], lambda tensor: bm.matmul(tensor, b), wanted, _error(dtype, k, size))
+    return one([a, b], bm.matmul, wanted, _error(dtype, k, size))
 
 
 def windows(
@@ -83,7 +92,9 @@ def _conv(draw: Draw, dtype: Dtype) -> Example:
     if bias is not None:
         wanted = wanted + wide(bias).reshape(1, -1, 1, 1)
         size = size + np.abs(wide(bias)).reshape(1, -1, 1, 1)
-    bound = SMALL * (ic * prod(kernel) + 1) * size
+    bound = _error(dtype, ic * prod(kernel) + 1, size, of_channels=ic == 1 < groups)
+    if bias is not None:  # may be added to the sum when this has been rounded
+        bound = bound + unit(dtype) * np.abs(wanted - wide(bias).reshape(1, -1, 1, 1))
     if draw.integer(0, 2) == 0:
         inputs = [x, weight] if bias is None else [x, weight, bias]
 
@@ -125,11 +136,12 @@ def _deconv(draw: Draw, dtype: Dtype) -> Example:
     box = np.s_[:, :, top : full.shape[2] - bottom, left : full.shape[3] - right]
     added = np.zeros(oc * groups) if bias is None else wide(bias)
     wanted, size = full[box] + added.reshape(1, -1, 1, 1), size[box] + np.abs(added).reshape(1, -1, 1, 1)
+    bound = _error(dtype, ic * prod(kernel) + 1, size, of_channels=ic == 1 < groups) + unit(dtype) * np.abs(full[box]) * bool(added.any())
 
     def body(a: Tensor) -> Tensor:
         return bm.deconv(a, weight, bias, stride=stride, pad=pad, dilation=dilation, output_padding=more, groups=groups)
 
-    return one([x], body, wanted, SMALL * (ic * prod(kernel) + 1) * size)
+    return one([x], body, wanted, bound)
 
 
 def _pooled(draw: Draw, dtype: Dtype) -> tuple[Array, tuple[int, int], tuple[int, int], tuple[int, ...]]:
@@ -150,7 +162,7 @@ def _avg_pool(draw: Draw, dtype: Dtype) -> Example:
     x, kernel, stride, pad = _pooled(draw, dtype)
     taps = windows(wide(x), kernel, stride, (1, 1), pad, 0.0)
     count, size = prod(kernel), np.abs(taps).sum(0) / prod(kernel)
-    bound = (unit(dtype) + SMALL * (count + 1)) * size
+    bound = _error(dtype, count, size, of_channels=True)
     return one([x], lambda tensor: bm.avg_pool(tensor, kernel, stride=stride, pad=pad), taps.sum(0) / count, bound)
 
 
