@@ -127,7 +127,8 @@ class Windows:
             start, end = self._limits(box, axis)
             first, size = self._span(box, axis)
             step = self.insert[axis] + 1
-            found += [first * step - start, end - ((first + size - 1) * step + 1)]
+            # Behind a result of nothing but the padding in front lies a row that no window reaches.
+            found += [first * step - start, max(end - ((first + size - 1) * step + 1), 0)]
         return found[0], found[1], found[2], found[3]
 
     @property

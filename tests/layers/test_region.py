@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import bmlang as bm
 from bmlang.layers.region import Region, four, pieces
 from bmlang.layers.windows import Windows
 from tpukernel.chips.tensors import Dim4
@@ -132,3 +134,14 @@ def window_sums(
     reach = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
     seen = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(2, 3))
     return seen[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]].sum((4, 5))
+
+
+@pytest.mark.parametrize("pad", [(1, 0, 0, 0), (3, 2, 0, 0), (0, 1, 1, 0)], ids=str)
+def test_a_convolution_that_sees_nothing_but_padding(pad: tuple[int, int, int, int]) -> None:
+    x, weight = np.ones((1, 2, 1, 1), np.float32), np.ones((3, 2, 1, 1), np.float32)
+
+    @bm.function
+    def edge(x: bm.Tensor) -> bm.Tensor:
+        return bm.conv(x, weight, np.array([1, 2, 3], np.float32), stride=10, pad=pad)
+
+    np.testing.assert_array_equal(edge(x), np.array([1, 2, 3]).reshape(1, 3, 1, 1))

@@ -169,3 +169,7 @@ class Draw:
             return self.random.uniform(low, high, tuple(shape)).astype(dtype.numpy)
         least, most = (max(dtype.limits[0], -9), 9) if self.integer(0, 1) else dtype.limits
         return self.random.integers(least, most, tuple(shape), endpoint=True).astype(dtype.numpy)
+
+    def integers(self, shape: Sequence[int], dtype: Dtype) -> Array:
+        """Any integers of a type."""
+        return self.random.integers(*dtype.limits, tuple(shape), endpoint=True).astype(dtype.numpy)

@@ -10,7 +10,9 @@ import numpy as np
 
 import bmlang as bm
 from bmlang.graph.graph import Array
+from bmlang.layers.tensor import Tensor
 from tests.support.operators.base import FLOATS, Draw, Example, Operator, Reals, one, unit, wide
+from tests.support.operators.products import convolved, windows
 from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16
 
 __all__ = ["OPERATORS"]
@@ -107,7 +109,45 @@ def _requant_int(draw: Draw, dtype: Dtype) -> Example:
     )
 
 
+def _wrapped(sums: Reals) -> Reals:
+    """Sums as i32 keeps them: the last 32 bits."""
+    return ((sums.astype(np.int64) + 2**31) % 2**32 - 2**31).astype(np.float64)
+
+
+def _points(draw: Draw, dtype: Dtype, count: int) -> Array:
+    """Zero points: none, one, or one for each of several."""
+    kind = draw.integer(0, 2)
+    return np.zeros(1, np.int64) if kind == 0 else draw.random.integers(*dtype.limits, 1 if kind == 1 else count, endpoint=True)
+
+
+def _conv_int(draw: Draw, dtype: Dtype) -> Example:
+    groups = draw.choice((1, 1, 1, 2, 3))
+    ic, oc = (max(1, draw.size(67) // groups) for _ in range(2))
+    if draw.integer(0, 4) == 0:  # each channel by itself
+        groups, ic, oc = draw.size(67), 1, 1
+    kernel, stride, dilation = ((draw.integer(1, most), draw.integer(1, most)) for most in (3, 3, 2))
+    pad = tuple(draw.integer(0, 2) for _ in range(4))
+    h, w = ((kernel[axis] - 1) * dilation[axis] + draw.integer(1, 7) for axis in (0, 1))
+    kind = draw.choice((i8, u8))
+    x = draw.integers((draw.integer(1, 2), ic * groups, h, w), dtype)
+    weight = draw.integers((oc * groups, ic, *kernel), kind)
+    bias = draw.random.integers(-(2**20), 2**20, oc * groups).astype(np.int32) if draw.integer(0, 1) else None
+    point, points = int(draw.choice((0, *dtype.limits, 3))), _points(draw, kind, oc * groups)
+    taps = windows(wide(x) - point, kernel, stride, dilation, pad, 0.0)
+    wanted = convolved(taps, wide(weight) - points.reshape(-1, 1, 1, 1), groups)
+    added = np.zeros(oc * groups) if bias is None else wide(bias)
+    given = int(points[0]) if points.size == 1 else points
+
+    def body(a: Tensor) -> Tensor:
+        return bm.conv_int(
+            a, weight, bias, stride=stride, pad=pad, dilation=dilation, groups=groups, input_zero_point=point, weight_zero_point=given
+        )
+
+    return one([x], body, _wrapped(wanted + added.reshape(1, -1, 1, 1)))
+
+
 OPERATORS = (
+    Operator("conv_int", (i8, u8), _conv_int),
     Operator("quantise", FLOATS, _quantise),
     Operator("dequantise", (*NARROW, i32), _dequantise),
     Operator("requant", SUMS, _requant),
