@@ -134,7 +134,7 @@ def _conv_int(draw: Draw, dtype: Dtype) -> Example:
     bias = draw.random.integers(-(2**20), 2**20, oc * groups).astype(np.int32) if draw.integer(0, 1) else None
     point, points = int(draw.choice((0, *dtype.limits, 3))), _points(draw, kind, oc * groups)
     taps = windows(wide(x) - point, kernel, stride, dilation, pad, 0.0)
-    wanted = convolved(taps, wide(weight) - points.reshape(-1, 1, 1, 1), groups)
+    wanted = convolved(taps, wide(weight) - wide(points).reshape(-1, 1, 1, 1), groups)
     added = np.zeros(oc * groups) if bias is None else wide(bias)
     given = int(points[0]) if points.size == 1 else points
 
@@ -146,7 +146,26 @@ def _conv_int(draw: Draw, dtype: Dtype) -> Example:
     return one([x], body, _wrapped(wanted + added.reshape(1, -1, 1, 1)))
 
 
+def _matmul_int(draw: Draw, dtype: Dtype) -> Example:
+    m, k, n = (draw.size(67) for _ in range(3))
+    kind, turned = draw.choice((i8, u8)), bool(draw.integer(0, 1))
+    a = draw.integers((2, m, k) if draw.integer(0, 1) else (m, k), dtype)
+    b = draw.integers((k, n), kind)
+    point, points = int(draw.choice((0, *dtype.limits, 3))), _points(draw, kind, n)
+    bias = draw.random.integers(-(2**20), 2**20, n).astype(np.int32) if draw.integer(0, 1) else None
+    products = (wide(a) - point)[..., :, :, None] * (wide(b) - points.astype(np.float64))
+    wanted = _wrapped(products.sum(-2) + (np.zeros(n) if bias is None else wide(bias)))
+    given, other = int(points[0]) if points.size == 1 else points, np.ascontiguousarray(b.T) if turned else b
+    inputs = [a, other] if draw.integer(0, 2) == 0 else [a]
+
+    def body(one: Tensor, two: Tensor | Array = other) -> Tensor:
+        return bm.matmul_int(one, two, bias, a_zero_point=point, b_zero_point=given, transpose_b=turned)
+
+    return one(inputs, body, wanted)
+
+
 OPERATORS = (
+    Operator("matmul_int", (i8, u8), _matmul_int),
     Operator("conv_int", (i8, u8), _conv_int),
     Operator("quantise", FLOATS, _quantise),
     Operator("dequantise", (*NARROW, i32), _dequantise),

@@ -7,8 +7,9 @@ from math import prod
 import numpy as np
 
 import bmlang as bm
+from bmlang.graph.graph import Array
 from bmlang.layers.tensor import Tensor
-from tests.support.operators.base import Draw, Example, Operator, one, wide
+from tests.support.operators.base import Draw, Example, Operator, Reals, one, wide
 from tpukernel.dtypes import DTYPES, Dtype
 
 __all__ = ["OPERATORS"]
@@ -102,7 +103,77 @@ def _reshape(draw: Draw, dtype: Dtype) -> Example:
     return one([x], lambda tensor: bm.reshape(tensor, given), wide(x).reshape(given))
 
 
+def _broadcast_to(draw: Draw, dtype: Dtype) -> Example:
+    shape = draw.shape(2000, (1, 4))
+    x = draw.numbers(draw.part(shape), dtype)
+    return one([x], lambda tensor: bm.broadcast_to(tensor, shape), np.zeros(shape) + wide(x))
+
+
+def _stack(draw: Draw, dtype: Dtype) -> Example:
+    shape, axis = draw.shape(1000, (1, 4)), draw.integer(0, 1)
+    a, b = draw.numbers(shape, dtype), draw.numbers(shape, dtype)
+    wanted = np.zeros((*shape[:axis], 2, *shape[axis:]))
+    np.moveaxis(wanted, axis, 0)[:] = wide(a), wide(b)
+    return one([a, b], lambda x, y: bm.stack([x, y], axis), wanted)
+
+
+def _squeeze(draw: Draw, dtype: Dtype) -> Example:
+    shape = draw.shape(2000, (1, 3))
+    axis = draw.integer(0, len(shape))
+    x = draw.numbers((*shape[:axis], 1, *shape[axis:]), dtype)
+    left = [size for size in shape if size != 1] or [1]
+    if draw.integer(0, 1):
+        return one([x], bm.squeeze, wide(x).reshape(left))
+    return one([x], lambda tensor: bm.squeeze(tensor, axis), wide(x).reshape(shape))
+
+
+def _unsqueeze(draw: Draw, dtype: Dtype) -> Example:
+    shape = draw.shape(2000, (1, 3))
+    axis, x = draw.integer(0, len(shape)), draw.numbers(shape, dtype)
+    return one([x], lambda tensor: bm.unsqueeze(tensor, axis), wide(x).reshape(*shape[:axis], 1, *shape[axis:]))
+
+
+def _flatten(draw: Draw, dtype: Dtype) -> Example:
+    x = draw.numbers(draw.shape(), dtype)
+    first = draw.integer(0, x.ndim - 1)
+    last = draw.integer(first, x.ndim - 1)
+    wanted = wide(x).reshape(*x.shape[:first], -1, *x.shape[last + 1 :])
+    return one([x], lambda tensor: bm.flatten(tensor, first, last), wanted)
+
+
+def _gathered(x: Reals, index: Array, axis: int) -> Reals:
+    """The parts that an index names; nothing is 0."""
+    parts = np.moveaxis(x, axis, 0)
+    found = [parts[int(each)] if 0 <= int(each) < len(parts) else np.zeros(parts.shape[1:]) for each in index.reshape(-1)]
+    whole = np.array(found).reshape(*index.shape, *parts.shape[1:])
+    return np.moveaxis(whole, range(index.ndim), range(axis, axis + index.ndim))
+
+
+def _gather(draw: Draw, dtype: Dtype) -> Example:
+    x = draw.numbers(draw.shape(1500, (1, 4)), dtype)
+    axis, kind = draw.integer(0, x.ndim - 1), draw.choice((np.int32, np.uint32))
+    count = x.shape[axis]
+    index = draw.random.integers(0, count + draw.integer(0, 1), draw.shape(9, (1, 2))).astype(kind)
+    return one([x, index], lambda a, b: bm.gather(a, b, axis), _gathered(wide(x), index, axis))
+
+
+def _embedding(draw: Draw, dtype: Dtype) -> Example:
+    table = draw.numbers((draw.size(), draw.size(15)), dtype)
+    index = draw.random.integers(0, len(table), draw.shape(30, (1, 2))).astype(np.int32)
+    wanted = _gathered(wide(table), index, 0)
+    if draw.integer(0, 1):
+        return one([index, table], bm.embedding, wanted)
+    return one([index], lambda tensor: bm.embedding(tensor, table), wanted)
+
+
 OPERATORS = (
+    Operator("broadcast_to", EVERY, _broadcast_to),
+    Operator("stack", EVERY, _stack),
+    Operator("squeeze", EVERY, _squeeze),
+    Operator("unsqueeze", EVERY, _unsqueeze),
+    Operator("flatten", EVERY, _flatten),
+    Operator("gather", EVERY, _gather, "an index out of range gives 0"),
+    Operator("embedding", EVERY, _embedding, "the type is that of the table"),
     Operator("concat", EVERY, _concat),
     Operator("slice", EVERY, _slice),
     Operator("split", EVERY, _split),

@@ -35,9 +35,17 @@ def _matmul(draw: Draw, dtype: Dtype) -> Example:
     b = draw.numbers((k, n) if other == 0 else (*batch, k, n), dtype)
     left, right = wide(a)[..., :, :, None], wide(b)[..., None, :, :]
     wanted, size = (left * right).sum(-2), (np.abs(left) * np.abs(right)).sum(-2)
-    if other == 1:
-        return one([a], lambda tensor: bm.matmul(tensor, b), wanted, _error(dtype, k, size))
-    return one([a, b], bm.matmul, wanted, _error(dtype, k, size))
+    bound = _error(dtype, k, size)
+    bias = draw.numbers((n,), dtype) if draw.integer(0, 2) == 0 else None
+    if bias is not None:  # may be added to the sum when this has been rounded
+        wanted, bound = wanted + wide(bias), bound + unit(dtype) * np.abs(wanted)
+    turns = (draw.integer(0, 3) == 0, draw.integer(0, 3) == 0)
+    a, b = (np.ascontiguousarray(np.swapaxes(each, -1, -2)) if turned else each for each, turned in zip((a, b), turns, strict=True))
+
+    def body(one: Tensor, two: Tensor | Array = b) -> Tensor:
+        return bm.matmul(one, two, bias, transpose_a=turns[0], transpose_b=turns[1])
+
+    return one([a] if other == 1 else [a, b], body, wanted, bound)
 
 
 def windows(
