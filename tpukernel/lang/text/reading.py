@@ -6,9 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from tpukernel.lang.kernel import Kernel
-from tpukernel.lang.text.definition import TextDefinition
 from tpukernel.lang.text.errors import TextLimitError, TextNameError, TextSelectionError, TextSyntaxError
-from tpukernel.lang.text.parser import MAX_CHARACTERS, parse_tree
 
 __all__ = ["load", "load_all", "parse", "parse_all", "read_text"]
 
@@ -25,6 +23,9 @@ def parse_all(text: str, *, name: str | None = None) -> dict[str, Kernel]:
         TextLimitError: it is too long, or too deeply nested.
         TextNameError, TextDeclarationError, TextValueError: the head of a kernel has a mistake.
     """
+    from tpukernel.lang.text.definition import TextDefinition  # kernels in Python come without the parser, whose import takes a while
+    from tpukernel.lang.text.parser import parse_tree
+
     found: dict[str, Kernel] = {}
     for node in parse_tree(text, name):
         if node.name.text in found:
@@ -72,6 +73,8 @@ def read_text(path: Path | str) -> str:
         TextLimitError: it is too long.
         TextSyntaxError: it is no text.
     """
+    from tpukernel.lang.text.parser import MAX_CHARACTERS
+
     with Path(path).open("rb") as file:
         data = file.read(4 * MAX_CHARACTERS + 1)
     if len(data) > 4 * MAX_CHARACTERS:
