@@ -61,6 +61,7 @@ class Difference:
     def __str__(self) -> str:
         lines = [f"{self.value.name} of {self.entry.where} differs:"]
         lines += [f"  {self.entry.text}"] if self.entry.engine != "net" else []
+        lines += [f"  which belongs to {self.entry.node}"] if self.entry.node else []
         lines += [f"  {self.value.name}{self.elements}" if self.elements else f"  {self.value.name}: {self.why}"]
         if self.different_inputs:
             lines += [
@@ -73,6 +74,7 @@ class Difference:
             lines += ["  all that it read is equal: this command makes the difference"]
         if self.written_by:
             lines += [f"  this element was written by {self.written_by.where}:", f"  {self.written_by.text}"]
+            lines += [f"  which belongs to {self.written_by.node}"] if self.written_by.node else []
         return "\n".join(lines)
 
 

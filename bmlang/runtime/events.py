@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from bmlang.bmodel.nodes import NodeMap
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.tensors import Operand, SystemTensor
 from tpukernel.isa.instruction import Instruction
@@ -45,6 +46,7 @@ class Event:
         text: the command as a line of the listing, with the addresses of the file; of `net` `inputs` or `outputs`.
         inputs, results: the elements of what was read and written, by the name of the operand or tensor.
         places: where results lie in the DDR, of those that do.
+        node: the operator that the command belongs to, and the user's line; empty where the file does not tell.
     """
 
     net: str
@@ -58,6 +60,7 @@ class Event:
     inputs: Mapping[str, Array] = field(default_factory=dict[str, Array])
     results: Mapping[str, Array] = field(default_factory=dict[str, Array])
     places: Mapping[str, Place] = field(default_factory=dict[str, Place])
+    node: str = ""
 
 
 Trace = Callable[[Event], None]
@@ -67,8 +70,8 @@ Trace = Callable[[Event], None]
 class StageEvents:
     """Makes the events of one launch of a stage, and hands them on."""
 
-    def __init__(self, chip: Chip, net: str, stage: int, trace: Trace) -> None:
-        self._chip, self._net, self._stage, self._trace = chip, net, stage, trace
+    def __init__(self, chip: Chip, net: str, stage: int, trace: Trace, nodes: NodeMap | None = None) -> None:
+        self._chip, self._net, self._stage, self._trace, self._nodes = chip, net, stage, trace, nodes
         self._tensor_events = 0
 
     def tensors(self, title: str, subnet: int | None, arrays: Mapping[str, Array], places: Mapping[str, Place]) -> None:
@@ -90,7 +93,9 @@ class StageEvents:
         places = {use.name: _place(use.value, memory) for use in step.instruction.operands() if use.name in step.outputs}
         found = {name: place for name, place in places.items() if place}
         where = (self._net, self._stage, subnet, group, listed.engine, listed.id)
-        self._trace(Event(*where, listed.title, line(listed, self._chip), step.inputs, step.outputs, found))
+        node = self._nodes.node_of(group, listed.engine, listed.id) if self._nodes and subnet == 0 else None
+        text = line(listed, self._chip)
+        self._trace(Event(*where, listed.title, text, step.inputs, step.outputs, found, "" if node is None else str(node)))
 
 
 def _place(operand: Operand, memory: Memory) -> Place | None:

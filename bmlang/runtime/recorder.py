@@ -85,7 +85,7 @@ class Recorder:
         inputs = self._values(event, event.inputs, is_input=True) if selected else {}
         results = self._values(event, event.results, is_input=False) if selected else {}
         where = (event.net, event.stage, event.subnet, event.group, event.engine, event.number, event.title, event.text)
-        self.recording.entries.append(Entry(self._launch, self._position, *where, selected, inputs, results))
+        self.recording.entries.append(Entry(self._launch, self._position, *where, selected, inputs, results, event.node))
         self._position += event.engine != "net"
 
     def _values(self, event: Event, arrays: Mapping[str, Array], *, is_input: bool) -> dict[str, Value]:

@@ -66,6 +66,7 @@ class Entry:
         net, stage, subnet, group, engine, number, title, text: as in `Event`.
         selected: whether inputs and results were recorded; without that, they are empty.
         inputs, results: what was read and written, by the name of the operand or tensor.
+        node: as in `Event`.
     """
 
     launch: int
@@ -81,6 +82,7 @@ class Entry:
     selected: bool
     inputs: Mapping[str, Value]
     results: Mapping[str, Value]
+    node: str = ""
 
     @property
     def key(self) -> tuple[int, int | None, int | None, str, int]:

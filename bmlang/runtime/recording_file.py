@@ -275,6 +275,7 @@ def _entry(table: _Table) -> Entry:
         table.flag("selected"),
         {value.name: value for value in (_value(item, where, is_input=True) for item in table.tables("inputs"))},
         {value.name: value for value in (_value(item, where, is_input=False) for item in table.tables("results"))},
+        table.text("node"),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from bmlang.bmodel.memory import command_groups
+from bmlang.bmodel.nodes import nodes_of
 from bmlang.bmodel.schema import DATA_TYPES, CmdGroup, Net, NetParameter, SubNet, Tensor, data_type_name
 from bmlang.bmodel.section import sha256
 from bmlang.runtime.addresses import DeviceMemory, Move, Relocation, base_address, filled_in
@@ -184,7 +185,7 @@ class Stage:
 
     def run(self, machine: Machine, inputs: Sequence[Array], *, engine: Engine, check: bool, trace: Trace | None = None) -> list[Array]:
         """Run the stage: arrays of its inputs, in order, give those of its outputs. `trace` sees every step."""
-        events = StageEvents(self._chip, self._net.name, self._number, trace) if trace else None
+        events = StageEvents(self._chip, self._net.name, self._number, trace, nodes_of(self._stage)) if trace else None
         for slot, array in zip(self.inputs, inputs, strict=True):
             slot.write(machine, array)
         if events:

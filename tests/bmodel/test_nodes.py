@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from bmlang.bmodel.errors import NodeMapError
 from bmlang.bmodel.nodes import MAX_BYTES, EngineName, NodeMap, NodeName, nodes_of
 from bmlang.bmodel.schema import NetParameter
 from bmlang.bmodel.streams import read_streams
+from bmlang.runtime import compare, load_recording
 
 NODES = [NodeName("conv", "bm::conv", "net.py:3:9"), NodeName("relu", "bm::relu"), NodeName("é\n", "acme::f", "<cell 1>:1:1")]
 ENGINES: st.SearchStrategy[EngineName] = st.sampled_from(["tiu", "gdma"])
@@ -111,3 +113,17 @@ def test_the_commands_of_a_file_know_their_operators(path: Path) -> None:
     streams = found[0]
     assert any("bm::relu" in text for text in streams.names.values())
     assert any("bm::relu" in (command.source or "") for command in streams.program().groups[0].tiu)
+
+
+def test_recordings_speak_of_operators(path: Path, tmp_path: Path) -> None:
+    runtime = bm.Runtime(path)
+    with runtime.record(tmp_path / "run.zip") as recording:
+        runtime["user"](x=np.ones((1, 100, 8, 8), np.float32))
+    loaded = load_recording(tmp_path / "run.zip")
+    assert [entry.node for entry in loaded.entries] == [entry.node for entry in recording.entries]
+    nodes = {entry.node.split()[0] for entry in loaded.entries if entry.node}
+    assert nodes == {"relu", "softmax"}
+    assert all(entry.node for entry in loaded.entries if entry.engine in ("tiu", "gdma") and not entry.title.endswith(".end"))
+    told = str(compare(loaded, {"output": np.zeros((1, 100, 8, 8), np.float32)}))
+    assert "  this element was written by gdma command" in told
+    assert "  which belongs to softmax bm::softmax test_nodes.py:" in told
