@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from bmlang.layers.compare import eq, ge, gt, le, lt, ne, where
     from bmlang.layers.conv import conv, deconv
     from bmlang.layers.conv_int import conv_int
+    from bmlang.layers.cumulate import cumsum
     from bmlang.layers.elementwise import abs, add, div, max, min, mul, neg, square, sub
     from bmlang.layers.elementwise_int import add_scaled, add_shift, mul_scaled, mul_shift, sub_scaled, sub_shift
     from bmlang.layers.gather import embedding, gather
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from bmlang.layers.quantise import dequantise, quantise, requant
     from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_min, reduce_sum
     from bmlang.layers.requant_int import requant_int
+    from bmlang.layers.resize import resize
     from bmlang.layers.shape import flatten, reshape, squeeze, unsqueeze
     from bmlang.layers.softmax import softmax
     from bmlang.layers.tensor import Tensor
@@ -125,6 +127,7 @@ HOMES = {
     "bmlang.layers.compare": ("eq", "ge", "gt", "le", "lt", "ne", "where"),
     "bmlang.layers.conv": ("conv", "deconv"),
     "bmlang.layers.conv_int": ("conv_int",),
+    "bmlang.layers.cumulate": ("cumsum",),
     "bmlang.layers.elementwise": ("abs", "add", "div", "max", "min", "mul", "neg", "square", "sub"),
     "bmlang.layers.elementwise_int": ("add_scaled", "add_shift", "mul_scaled", "mul_shift", "sub_scaled", "sub_shift"),
     "bmlang.layers.gather": ("embedding", "gather"),
@@ -135,6 +138,7 @@ HOMES = {
     "bmlang.layers.quantise": ("dequantise", "quantise", "requant"),
     "bmlang.layers.reduce": ("reduce_max", "reduce_mean", "reduce_min", "reduce_sum"),
     "bmlang.layers.requant_int": ("requant_int",),
+    "bmlang.layers.resize": ("resize",),
     "bmlang.layers.shape": ("flatten", "reshape", "squeeze", "unsqueeze"),
     "bmlang.layers.softmax": ("softmax",),
     "bmlang.layers.tensor": ("Tensor",),
@@ -150,13 +154,13 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
 __all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "batch_norm"]
-__all__ += ["broadcast_to", "cast", "ceil", "clamp", "concat", "conv", "conv_int", "cos", "cosh", "deconv", "dequantise", "div", "elu"]
-__all__ += ["embedding", "eq", "erf", "exp", "flatten", "flip", "floor", "gather", "ge", "gelu", "group_norm", "gt", "hard_sigmoid"]
+__all__ += ["broadcast_to", "cast", "ceil", "clamp", "concat", "conv", "conv_int", "cos", "cosh", "cumsum", "deconv", "dequantise", "div"]
+__all__ += ["elu", "embedding", "eq", "erf", "exp", "flatten", "flip", "floor", "gather", "ge", "gelu", "group_norm", "gt", "hard_sigmoid"]
 __all__ += ["hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "lt", "matmul", "matmul_int", "max", "max_pool", "min"]
 __all__ += ["mish", "mul", "mul_scaled", "mul_shift", "ne", "neg", "pad", "permute", "quantise", "reciprocal", "reduce_max", "reduce_mean"]
-__all__ += ["reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "rms_norm", "rsqrt", "selu", "sigmoid"]
-__all__ += ["sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign", "split", "sqrt", "square", "squeeze", "stack"]
-__all__ += ["sub", "sub_scaled", "sub_shift", "swish", "tan", "tanh", "tile", "transpose", "unsqueeze", "where"]
+__all__ += ["reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "resize", "rms_norm", "rsqrt", "selu"]
+__all__ += ["sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign", "split", "sqrt", "square", "squeeze"]
+__all__ += ["stack", "sub", "sub_scaled", "sub_shift", "swish", "tan", "tanh", "tile", "transpose", "unsqueeze", "where"]
 
 
 def __getattr__(name: str) -> object:

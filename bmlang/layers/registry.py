@@ -22,6 +22,7 @@ FAMILIES: Final = (
     "cast",
     "compare",
     "conv",
+    "cumulate",
     "conv_int",
     "elementwise",
     "elementwise_int",
@@ -33,6 +34,7 @@ FAMILIES: Final = (
     "quantise",
     "reduce",
     "requant_int",
+    "resize",
     "shape",
     "softmax",
 )
