@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 
@@ -164,7 +165,47 @@ def _matmul_int(draw: Draw, dtype: Dtype) -> Example:
     return one(inputs, body, wanted)
 
 
+TWO: Mapping[str, Callable[[Array, Array], Array]] = {"add": np.add, "sub": np.subtract, "mul": np.multiply}
+
+
+def _shift(operation: str) -> Operator:
+    def make(draw: Draw, dtype: Dtype) -> Example:
+        shape, other = draw.shape(1500), draw.choice((dtype, i8, u8, i16))
+        a, b = draw.numbers(shape, dtype), draw.numbers(draw.part(shape), other)
+        signed = dtype.is_signed or other.is_signed or operation == "sub"
+        target, rounding = draw.choice((i8, i16, i32) if signed else (u8, u16)), draw.choice(tuple(OF_SHIFTS))
+        amount = draw.integer(-20, 4)
+        made = TWO[operation](a.astype(np.int64), b.astype(np.int64))
+        exact = [OF_SHIFTS[rounding](int(each) * Fraction(2) ** amount) for each in made.reshape(-1)]
+        call = cast("Callable[..., Tensor]", getattr(bm, f"{operation}_shift"))
+        wanted = np.array(exact, np.float64).reshape(made.shape)
+        return one([a, b], lambda x, y: call(x, y, amount, target, rounding=rounding), wanted)
+
+    return Operator(f"{operation}_shift", (i8, u8, i16, u16, i32), make)
+
+
+def _scaled(operation: str) -> Operator:
+    def make(draw: Draw, dtype: Dtype) -> Example:
+        shape, other = draw.shape(1500), draw.choice((dtype, i8, u8))
+        a, b = draw.integers(shape, dtype), draw.integers(draw.part(shape), other)
+        target, rounding = draw.choice(NARROW), draw.choice(tuple(OF_FLOATS))
+        scales = (draw.integer(1, 30) / 100, draw.integer(1, 30) / 100, draw.integer(20, 90) / (100 if operation != "mul" else 5))
+        points = (draw.integer(0, 9), draw.integer(0, 9), draw.integer(0, 9))
+        left, right = (wide(a) - points[0]) * scales[0], (wide(b) - points[1]) * scales[1]
+        numbers = cast("Reals", TWO[operation](left, right)) / scales[2]
+        size = (np.abs(left * right) if operation == "mul" else np.abs(left) + np.abs(right)) / scales[2]
+        # rounding f32 may decide otherwise where the exact number lies as close to a half or a whole one as f32 can be off
+        close = np.abs(2 * numbers - np.rint(2 * numbers)) <= 16 * unit(f32) * (size + 1)
+        call = cast("Callable[..., Tensor]", getattr(bm, f"{operation}_scaled"))
+        wanted = _rounded(numbers, rounding) + points[2]
+        return one([a, b], lambda x, y: call(x, y, scales, points, target, rounding=rounding), wanted, close.astype(np.float64))
+
+    return Operator(f"{operation}_scaled", NARROW, make)
+
+
 OPERATORS = (
+    *(_shift(operation) for operation in TWO),
+    *(_scaled(operation) for operation in TWO),
     Operator("matmul_int", (i8, u8), _matmul_int),
     Operator("conv_int", (i8, u8), _conv_int),
     Operator("quantise", FLOATS, _quantise),
