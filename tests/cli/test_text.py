@@ -111,3 +111,14 @@ def test_a_tensor_of_any_type_may_have_the_one_that_the_kernel_takes(tpukernel: 
     path.write_text("kernel f(in x: t[n], out z: t[n]) { " + body.format("bit_not") + " }")
     assert tpukernel("check", path).lines == [f"{path}: <kernel f(x: in, z: out)> (for i8)"]
     assert "KER111" in tpukernel("check", path, "--dtype", "f16").err
+
+
+def test_the_limit_of_a_text(tpukernel: Command, tmp_path: Path) -> None:
+    path = tmp_path / "tiled.tpuk"
+    path.write_text(TILED)
+    words = (path, "--attr", "tile=1", "--shape", "1,4,2,50")
+    for command in ("check", "bench", "memory"):
+        assert tpukernel(command, *words, "--limit", "500").code == 0
+        assert "KER159: kernel tiled unrolls to more than 99 commands" in tpukernel(command, *words, "--limit", "99").err
+    assert tpukernel("check", *words, "--limit", "none").code == 0
+    assert tpukernel("check", *words, "--limit", "-1").code == 2

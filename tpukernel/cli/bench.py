@@ -10,8 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from tpukernel.cli.kernel_arguments import add_kernel_arguments, dtypes_of, keywords_of, lists_of, named, shapes_of, traced
-from tpukernel.cli.kernel_files import kernel_of
+from tpukernel.cli.kernel_arguments import add_kernel_arguments, dtypes_of, kernel_asked, keywords_of, lists_of, named, shapes_of, traced
 from tpukernel.cost import Mode
 from tpukernel.files import save_atomically
 
@@ -66,7 +65,7 @@ def _run(arguments: argparse.Namespace) -> str:
 def _swept(arguments: argparse.Namespace) -> Sweep:
     from tpukernel.lang.search import Sweep, points_of, row_of
 
-    kernel = kernel_of(arguments.kernel)
+    kernel = kernel_asked(arguments)
     keywords = keywords_of(arguments) | lists_of(arguments.sweep)
     points = points_of(kernel, shapes_of(arguments, kernel), dtypes_of(arguments, kernel), keywords)
     shown = _progress(points, arguments)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from tpukernel.cli.kernel_arguments import add_kernel_arguments, dtypes_of, keywords_of, shapes_of, traced
+from tpukernel.cli.kernel_arguments import add_kernel_arguments, dtypes_of, keywords_of, limited, shapes_of, traced
 from tpukernel.cli.kernel_files import chosen_kernels
 from tpukernel.dtypes import DTYPES
 from tpukernel.errors import TpuError
@@ -72,7 +72,7 @@ class _Check:
         self.problems: list[TpuError] = []
         self.left_open = ""
         self.told: list[str] = []
-        self._kernel, self._chip = kernel, arguments.chip
+        self._kernel, self._chip = limited(kernel, arguments), arguments.chip
         try:
             self._keywords = keywords_of(arguments)
             shapes, dtypes = shapes_of(arguments, kernel), dtypes_of(arguments, kernel)

@@ -23,7 +23,9 @@ __all__ = [
     "dtype_by_name",
     "dtypes_of",
     "elaborated_of",
+    "kernel_asked",
     "keywords_of",
+    "limited",
     "lists_of",
     "named",
     "only_shapes_of",
@@ -33,6 +35,7 @@ __all__ = [
 
 Named = tuple[str, str]
 """`NAME=VALUE`; the name is empty where it may be left out."""
+_LIMIT_HELP = "how many commands and turns of loops a kernel may unroll to; none: any number (default: 100000 for texts, none for Python)"
 _WORDS: Mapping[str, object] = {"true": True, "false": False, "none": None}
 
 
@@ -41,6 +44,7 @@ def add_kernel_arguments(parser: argparse.ArgumentParser, *, kernel: bool = True
     if kernel:
         parser.add_argument("kernel", metavar="FILE[:KERNEL]", help="file with a kernel; the name where it has several")
         parser.add_argument("--chip", default="BM1684X", help="chip to run on (default: %(default)s)")
+    parser.add_argument("--limit", type=_limit, metavar="STEPS", help=_LIMIT_HELP)
     parser.add_argument("--shape", type=_shape, action="append", default=[], metavar="[NAME=]SIZES", help="shape, as in x=1,64,56,56")
     parser.add_argument("--dtype", type=_dtype, action="append", default=[], metavar="[NAME=]TYPE", help="data type (default: f32)")
     parser.add_argument("--attr", type=named, action="append", default=[], metavar="NAME=VALUE", help="keyword of the kernel")
@@ -75,6 +79,14 @@ def _dtype(text: str) -> tuple[str, Dtype]:
         return name, dtype_of(value)
     except DtypeNameError as error:
         raise argparse.ArgumentTypeError(f"{value!r} is no data type: {error.help}") from None
+
+
+def _limit(text: str) -> int | str:
+    if text == "none":
+        return text
+    if not (text.isascii() and text.isdecimal() and len(text) < 12 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of steps, and not none")
+    return int(text)
 
 
 def _value(text: str) -> object:
@@ -162,6 +174,21 @@ def only_shapes_of(arguments: argparse.Namespace, kernel: Kernel) -> dict[str, t
     return found[0]
 
 
+def kernel_asked(arguments: argparse.Namespace) -> Kernel:
+    """The kernel of a command, with the limit that was given.
+
+    Raises:
+        TpuError, OSError: as `kernel_of`.
+    """
+    return limited(kernel_of(arguments.kernel), arguments)
+
+
+def limited(kernel: Kernel, arguments: argparse.Namespace) -> Kernel:
+    """The same kernel with the limit that was given, if there was one."""
+    limit: int | str | None = arguments.limit
+    return kernel if limit is None else kernel.with_limit(limit if isinstance(limit, int) else None)
+
+
 def elaborated_of(arguments: argparse.Namespace) -> Elaborated:
     """The kernel for the shapes, types and keywords that were given; what the user's file and kernel print goes to standard error.
 
@@ -170,7 +197,7 @@ def elaborated_of(arguments: argparse.Namespace) -> Elaborated:
         TpuError, OSError: as `kernel_of` and `Kernel.elaborate`.
     """
     with redirect_stdout(sys.stderr):
-        kernel = kernel_of(arguments.kernel)
+        kernel = kernel_asked(arguments)
         shapes, dtypes = only_shapes_of(arguments, kernel), dtype_by_name(arguments, kernel)
         with traced(kernel):
             return kernel.elaborate(shapes, dtypes, arguments.chip, **keywords_of(arguments))

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from tpukernel.cli.arrays import read_array, write_array
 from tpukernel.cli.errors import KernelArgumentError
-from tpukernel.cli.kernel_arguments import add_kernel_arguments, dtype_by_name, keywords_of, only_shapes_of, traced
-from tpukernel.cli.kernel_files import kernel_of
+from tpukernel.cli.kernel_arguments import add_kernel_arguments, dtype_by_name, kernel_asked, keywords_of, only_shapes_of, traced
 from tpukernel.dtypes import Dtype, dtype_of, f32
 from tpukernel.markup import text_table
 from tpukernel.sim.choice import NUMERICS
@@ -68,7 +67,7 @@ def _output(text: str) -> tuple[str, Path]:
 
 def _run(arguments: argparse.Namespace) -> str | None:
     with redirect_stdout(sys.stderr):  # what the user's file and kernel print is no part of our output
-        kernel = kernel_of(arguments.kernel)
+        kernel = kernel_asked(arguments)
         files = _output_files(arguments.output, kernel)
         arrays, keywords = _inputs(arguments, kernel), keywords_of(arguments)
         begin = perf_counter()

@@ -27,6 +27,11 @@ class Definition(Protocol):
         """What the author says about the kernel."""
         ...
 
+    @property
+    def limit(self) -> int | None:
+        """How many steps the kernel may unroll to where nobody says otherwise; None: any number."""
+        ...
+
     def keywords(self, given: Mapping[str, object]) -> dict[str, object]:
         """The values of all keywords.
 
@@ -78,6 +83,7 @@ class FunctionDefinition:
         self.signature = Signature.of(function)
         self.doc = function.__doc__
         self.infer = infer
+        self.limit: int | None = None
 
     def keywords(self, given: Mapping[str, object]) -> dict[str, object]:
         return self.signature.keywords(given)

@@ -18,6 +18,7 @@ from tpukernel.lang.errors import KernelError, LocalMemoryError
 from tpukernel.lang.fitting import MOST_COMMANDS, Attempt, changes_that_fit
 from tpukernel.lang.hazards import Hazards, SystemRange
 from tpukernel.lang.ir import KernelIr, Param
+from tpukernel.lang.limits import Steps
 from tpukernel.lang.lower import Lowering
 from tpukernel.lang.unroll import Box, Buffer, Command, unroll
 from tpukernel.lang.usage import find_misuse
@@ -108,6 +109,7 @@ def elaborate(
     *,
     addresses: Mapping[str, int] | None = None,
     group_limit: int | None = None,
+    limit: int | None = None,
 ) -> Elaborated:
     """The program of a kernel.
 
@@ -117,16 +119,19 @@ def elaborate(
         chip: the chip.
         addresses: system addresses of parameters; the others follow each other from the begin of the DDR on.
         group_limit: largest command number of a group (see `Program`).
+        limit: how many steps the kernel may unroll to, commands and turns of loops; None: any number. A kernel with a
+            limit may have 1000 buffers.
 
     Raises:
+        UnrollLimitError: it unrolls to more.
         KernelError, TpuError: the kernel cannot be; the message names the line.
     """
     builder = _ProgramBuilder(chip, group_limit)
     try:
-        systems, allocation, commands = _add(builder, Part(kernel, shapes, addresses or {}), chip)
+        systems, allocation, commands = _add(builder, Part(kernel, shapes, addresses or {}, limit=limit), chip)
     except LocalMemoryError as error:
         count = error.commands
-        error.changes = lambda: _changes(kernel, shapes, chip, count)
+        error.changes = lambda: _changes(kernel, shapes, chip, count, limit)
         raise
     return Elaborated(kernel, builder.program.end(), systems, allocation, builder.positions, builder.origins, tuple(find_misuse(commands)))
 
@@ -140,12 +145,14 @@ class Part:
         shapes: shapes of its parameters by name.
         addresses: system addresses of parameters.
         first_byte: where buffers without an address of the author's may begin in a lane: below it, everything has one.
+        limit: as of `elaborate`.
     """
 
     kernel: KernelIr
     shapes: Mapping[str, tuple[int, ...]]
     addresses: Mapping[str, int]
     first_byte: int = 0
+    limit: int | None = None
 
 
 def elaborate_all(parts: Iterable[Part], chip: Chip) -> tuple[Program, list[Positions]]:
@@ -163,20 +170,23 @@ def _add(builder: _ProgramBuilder, part: Part, chip: Chip) -> tuple[Mapping[str,
     """The commands of a kernel."""
     verify(part.kernel)
     systems = _systems(part.kernel, part.shapes, chip, part.addresses)
-    commands = unroll(part.kernel, part.shapes, chip)
+    commands = unroll(part.kernel, part.shapes, chip, limit=part.limit)
     allocation = allocate(commands, chip, first_byte=part.first_byte)
     builder.systems += systems.values()
     lowering = Lowering(allocation.addresses, {name: each.address for name, each in systems.items()}, chip)
+    steps = Steps(part.kernel.name, part.limit)
     for command in commands:
+        before = builder.compared
         builder.add(command, lowering.instructions(command))
+        steps.compare(command.position, builder.compared - before)
     return systems, allocation, commands
 
 
-def _changes(kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip, commands: int) -> Sequence[str]:
+def _changes(kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip, commands: int, limit: int | None) -> Sequence[str]:
     """Changes of a representation that make it fit; none for one that takes too long."""
     if commands > MOST_COMMANDS:
         return []
-    return changes_that_fit(Attempt(kernel, shapes, chip, lambda other, sizes: elaborate(other, sizes, chip), {}, {}))
+    return changes_that_fit(Attempt(kernel, shapes, chip, lambda other, sizes: elaborate(other, sizes, chip, limit=limit), {}, {}))
 
 
 def _systems(
@@ -201,6 +211,11 @@ class _ProgramBuilder:
         self.systems: list[SystemRange] = []
         self._hazards = Hazards(chip, self.systems)
         self._last: dict[Command, Instruction] = {}
+
+    @property
+    def compared(self) -> int:
+        """How many pairs of commands were compared to find whom each waits for."""
+        return self._hazards.compared
 
     def add(self, command: Command, instructions: Sequence[Instruction]) -> None:
         """The instructions of one command."""

@@ -1,7 +1,7 @@
 """Errors of kernels. Each names the user's line, with a caret where Python has the text.
 
 Codes: KER101-109 symbolic values and tracing, KER110-119 operations and operands, KER120-129 memory, KER130-139 order, KER140-149 calls,
-KER170-179 searching.
+KER150-169 kernels as text and what limits them, KER170-179 searching.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ __all__ = [
     "SymbolicValueError",
     "TuningError",
     "UnknownOperationError",
+    "UnrollLimitError",
     "UnsupportedDtypeError",
     "UnusedResultError",
     "UnwrittenBufferError",
@@ -142,6 +143,10 @@ class UnusedResultError(KernelError, code="KER143"):
 
 class UnwrittenBufferError(KernelError, code="KER144"):
     """An operation reads a buffer to which nobody has written."""
+
+
+class UnrollLimitError(KernelError, code="KER159"):
+    """A kernel unrolls to more commands, turns of loops or buffers than it may: one of a text, or any with a limit."""
 
 
 class TuningError(KernelError, code="KER170"):

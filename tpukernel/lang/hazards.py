@@ -94,10 +94,14 @@ class Hazards:
     Args:
         chip: the chip.
         systems: the tensors in system memory.
+
+    Attributes:
+        compared: how many pairs of commands were compared.
     """
 
     chip: Chip
     systems: Sequence[SystemRange]
+    compared: int = 0
     _issued: dict[Engine, list[_Issued]] = field(default_factory=lambda: {"tiu": [], "gdma": []})
     _awaited: dict[Engine, int] = field(default_factory=lambda: {"tiu": 0, "gdma": 0})
     """By engine: how many commands of the other one are known to be finished."""
@@ -119,6 +123,7 @@ class Hazards:
         others = self._issued["gdma" if instruction.engine == "tiu" else "tiu"]
         for place in range(len(others) - 1, self._awaited[instruction.engine] - 1, -1):
             other = others[place]
+            self.compared += 1
             if section and other.section == section:
                 continue
             if any((one.writes or two.writes) and one.meets(two) for one in touches for two in other.touches):

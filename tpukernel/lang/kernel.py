@@ -48,11 +48,14 @@ class Kernel:
     Attributes:
         definition: what the kernel is.
         signature: what it takes.
+        limit: how many steps it may unroll to (see `elaborate`); None: any number, which is the default for Python. Kernels of texts, which
+            may come from anybody, have `tpukernel.lang.limits.TEXT_LIMIT`; `with_limit` changes it.
     """
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
         self.signature = definition.signature
+        self.limit = definition.limit
         self._tuning: Tuning | None = None
         self._cache: dict[object, Elaborated] = {}
         self.__name__, self.__doc__ = self.signature.name, definition.doc
@@ -141,6 +144,7 @@ class Kernel:
 
         Raises:
             CallError: the shapes or keywords do not fit.
+            UnrollLimitError: it unrolls to more than its limit.
             KernelError, TpuError: the kernel has a mistake, or the chip cannot do it.
         """
         values = self.definition.keywords(self.tuned(shapes, dtypes, chip, **keywords))
@@ -150,7 +154,7 @@ class Kernel:
         if found is None:
             ir = self._trace(self._closed(specs), Tracer(chip_of(chip)), values)
             try:
-                found = elaborate(ir, _shapes(specs), chip_of(chip))
+                found = elaborate(ir, _shapes(specs), chip_of(chip), limit=self.limit)
             except LocalMemoryError as error:
                 error.changes = self._changes(error, ir, specs, chip_of(chip), values)
                 raise
@@ -214,6 +218,15 @@ class Kernel:
         made._tuning = tuning  # noqa: SLF001 - it is one of us
         return made
 
+    def with_limit(self, limit: int | None) -> Kernel:
+        """The same kernel that may unroll to so many steps, commands and turns of loops; None: to any number.
+
+        Where a kernel is a part of another one (`emit`), the limit of that one counts.
+        """
+        made = copy(self)
+        made.limit, made._cache = limit, {}  # noqa: SLF001 - it is one of us
+        return made
+
     def memory_map(self, shapes: Shapes, dtypes: Dtypes = None, chip: Chip | str = DEFAULT_CHIP, **keywords: object) -> MemoryMap:
         """What lies where in local memory, and when; arguments and errors as of `elaborate`."""
         return MemoryMap.of(self.elaborate(shapes, dtypes, chip, **keywords))
@@ -266,7 +279,9 @@ class Kernel:
             return self._trace(self._closed(found), Tracer(chip), keywords), _shapes(found)
 
         inputs = {name: spec for name, spec in specs.items() if name in self.signature.inputs}
-        attempt = Attempt(ir, _shapes(specs), chip, lambda other, shapes: elaborate(other, shapes, chip), inputs, values, retrace)
+        attempt = Attempt(
+            ir, _shapes(specs), chip, lambda other, shapes: elaborate(other, shapes, chip, limit=self.limit), inputs, values, retrace
+        )
         return lambda: changes_that_fit(attempt)
 
     def _closed(self, specs: Mapping[str, TensorSpec]) -> Sequence[Param]:

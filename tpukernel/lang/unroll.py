@@ -32,6 +32,7 @@ from tpukernel.lang.ir import (
     View,
     When,
 )
+from tpukernel.lang.limits import Steps
 from tpukernel.lang.operands import operand_name, row_of
 from tpukernel.lang.stages import direction_of, stages_of
 from tpukernel.source import Position
@@ -161,8 +162,8 @@ def told_indices(indices: Mapping[str, int]) -> str:
     return f"\n     with {', '.join(f'{name} = {value}' for name, value in indices.items())}" if indices else ""
 
 
-def unroll(kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip) -> list[Command]:
-    """The commands of a kernel, in the order in which they are issued.
+def unroll(kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip, *, limit: int | None = None) -> list[Command]:
+    """The commands of a kernel, in the order in which they are issued; `limit` is that of `elaborate`.
 
     Raises:
         IndexRangeError: a view is not inside of its tensor.
@@ -170,12 +171,14 @@ def unroll(kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip) 
         BufferOrderError: the steps of a pipeline cannot overlap.
         KernelIrError: the representation contradicts itself.
         CallError: it is not for these shapes.
+        UnrollLimitError: there are more than `limit`.
     """
-    return _Unroller(kernel, shapes, chip).run()
+    return _Unroller(kernel, shapes, chip, Steps(kernel.name, limit)).run()
 
 
 class _Unroller:
-    def __init__(self, kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip) -> None:
+    def __init__(self, kernel: KernelIr, shapes: Mapping[str, tuple[int, ...]], chip: Chip, steps: Steps) -> None:
+        self._steps = steps
         self._kernel, self._shapes, self._chip = kernel, shapes, chip
         self._params = {param.name: param for param in kernel.params}
         self._dimensions = bound_dimensions(kernel, shapes)
@@ -206,6 +209,7 @@ class _Unroller:
     def _block(self, body: tuple[Statement, ...]) -> None:
         for statement in body:
             self._stage = self._stages.get(id(statement), self._stage)
+            self._steps.take(_place(statement))
             self._statement(statement)
 
     def _statement(self, statement: Statement) -> None:
@@ -259,6 +263,7 @@ class _Unroller:
         if step < 1:
             raise SymbolicValueError(f"a loop with step {step}", position=loop.position, help="give a step of 1 or more")
         for index in range(start, stop, step):
+            self._steps.take(loop.position)
             self._indices[loop.var] = index
             yield index
         self._indices.pop(loop.var, None)
@@ -279,6 +284,7 @@ class _Unroller:
         if not self._region:
             self._regions += 1
             self._region = self._regions
+        self._steps.compare(pipeline.position, len(pipeline.body) ** 2)
         self._stages, self._copies = stages_of(pipeline.body, pipeline.buffers), pipeline.buffers
         turns: list[list[tuple[int, Command]]] = []
         for number, _ in enumerate(self._nested_turns(loop)):
@@ -286,7 +292,7 @@ class _Unroller:
             self._block(pipeline.body)
             turns.append(self._out)
         self._out, self._stages, self._stage, self._step, self._copies, self._region = outer
-        _check_order(turns, pipeline)
+        _check_order(turns, pipeline, self._steps)
         self._out += [(self._stage, command) for command in _skewed(turns)]
 
     # ------------------------------------------------------------------ operands
@@ -301,9 +307,11 @@ class _Unroller:
                 help="make sizes of 1 or more; skip empty pieces with k.when",
             )
         self._lives += 1
+        copy = self._step % self._copies if local.rotates else 0
+        self._steps.make(local.position, (local.name, copy))
         return Buffer(
             local,
-            self._step % self._copies if local.rotates else 0,
+            copy,
             self._lives,
             shape,
             None if local.cols_per_channel is None else evaluate(local.cols_per_channel, self._values),
@@ -384,6 +392,16 @@ class _Unroller:
             yield Command(op, {"coeff": box})
 
 
+def _place(statement: Statement) -> Position | None:
+    match statement:
+        case Allocate(local):
+            return local.position
+        case Print():
+            return None
+        case _:
+            return statement.position
+
+
 # ---------------------------------------------------------------------------- pipelines
 
 
@@ -397,12 +415,13 @@ def _skewed(turns: list[list[tuple[int, Command]]]) -> Iterator[Command]:
         yield from steps[step]
 
 
-def _check_order(turns: list[list[tuple[int, Command]]], loop: Loop) -> None:
+def _check_order(turns: list[list[tuple[int, Command]]], loop: Loop, steps: Steps) -> None:
     """No two commands that the skew exchanges touch the same elements, unless both read."""
     for turn, commands in enumerate(turns):
         for place, (stage, command) in enumerate(commands):
             for distance in range(min(stage, len(turns) - 1 - turn) + 1):
                 later = turns[turn + distance][place + 1 if distance == 0 else 0 :]
+                steps.compare(command.position, len(later))
                 for other_stage, other in later:
                     if other_stage + distance < stage:
                         _refuse_conflict(command, other, distance, loop)

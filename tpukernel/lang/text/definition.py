@@ -12,6 +12,7 @@ from tpukernel.lang.builder import Builder
 from tpukernel.lang.errors import CallError
 from tpukernel.lang.expr import Var, compare
 from tpukernel.lang.ir import Direction, Param
+from tpukernel.lang.limits import TEXT_LIMIT
 from tpukernel.lang.signature import Dtypes, Shapes, Signature, TensorSpec
 from tpukernel.lang.symbols import Size, SymInt, at_place, expr_of
 from tpukernel.lang.tensors import Tensor
@@ -53,6 +54,7 @@ class TextDefinition:
 
     def __init__(self, node: tree.KernelNode, source: str) -> None:
         self.node, self.source, self.doc = node, source, node.doc
+        self.limit: int | None = TEXT_LIMIT
         self._constants = {each.name.text for each in node.attributes if each.type is None}
         self._types = {each.name.text: each.type.text for each in node.attributes if each.type is not None}
         tensors: dict[str, Direction] = {}
