@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from bmlang.layers.matmul_int import matmul_int
     from bmlang.layers.norm import batch_norm, group_norm, layer_norm, rms_norm
     from bmlang.layers.pool import avg_pool, max_pool
+    from bmlang.layers.pool_int import avg_pool_int, sum_pool
     from bmlang.layers.quantise import dequantise, quantise, requant
     from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_min, reduce_sum
     from bmlang.layers.requant_int import requant_int
@@ -135,6 +136,7 @@ HOMES = {
     "bmlang.layers.matmul_int": ("matmul_int",),
     "bmlang.layers.norm": ("batch_norm", "group_norm", "layer_norm", "rms_norm"),
     "bmlang.layers.pool": ("avg_pool", "max_pool"),
+    "bmlang.layers.pool_int": ("avg_pool_int", "sum_pool"),
     "bmlang.layers.quantise": ("dequantise", "quantise", "requant"),
     "bmlang.layers.reduce": ("reduce_max", "reduce_mean", "reduce_min", "reduce_sum"),
     "bmlang.layers.requant_int": ("requant_int",),
@@ -153,14 +155,15 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
-__all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "batch_norm"]
-__all__ += ["broadcast_to", "cast", "ceil", "clamp", "concat", "conv", "conv_int", "cos", "cosh", "cumsum", "deconv", "dequantise", "div"]
-__all__ += ["elu", "embedding", "eq", "erf", "exp", "flatten", "flip", "floor", "gather", "ge", "gelu", "group_norm", "gt", "hard_sigmoid"]
-__all__ += ["hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "lt", "matmul", "matmul_int", "max", "max_pool", "min"]
-__all__ += ["mish", "mul", "mul_scaled", "mul_shift", "ne", "neg", "pad", "permute", "quantise", "reciprocal", "reduce_max", "reduce_mean"]
-__all__ += ["reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "resize", "rms_norm", "rsqrt", "selu"]
-__all__ += ["sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign", "split", "sqrt", "square", "squeeze"]
-__all__ += ["stack", "sub", "sub_scaled", "sub_shift", "swish", "tan", "tanh", "tile", "transpose", "unsqueeze", "where"]
+__all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "avg_pool_int"]
+__all__ += ["batch_norm", "broadcast_to", "cast", "ceil", "clamp", "concat", "conv", "conv_int", "cos", "cosh", "cumsum", "deconv"]
+__all__ += ["dequantise", "div", "elu", "embedding", "eq", "erf", "exp", "flatten", "flip", "floor", "gather", "ge", "gelu", "group_norm"]
+__all__ += ["gt", "hard_sigmoid", "hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "lt", "matmul", "matmul_int"]
+__all__ += ["max", "max_pool", "min", "mish", "mul", "mul_scaled", "mul_shift", "ne", "neg", "pad", "permute", "quantise", "reciprocal"]
+__all__ += ["reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "resize"]
+__all__ += ["rms_norm", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign", "split"]
+__all__ += ["sqrt", "square", "squeeze", "stack", "sub", "sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile"]
+__all__ += ["transpose", "unsqueeze", "where"]
 
 
 def __getattr__(name: str) -> object:

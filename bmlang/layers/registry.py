@@ -31,6 +31,7 @@ FAMILIES: Final = (
     "matmul_int",
     "norm",
     "pool",
+    "pool_int",
     "quantise",
     "reduce",
     "requant_int",
