@@ -221,7 +221,16 @@ class _Builder:
                 found[work.node.name, index] = region
                 if source in self._made:
                     results[source] = region.join(results[source]) if source in results else region
-        return found
+        return found if self._whole_rows(found, results) else None
+
+    def _whole_rows(self, needed: Mapping[tuple[str, int], Region], results: Mapping[str, Region]) -> bool:
+        """Whether layers that want an operand without gaps get one: nobody needs more rows or columns of it."""
+        for work in self._group.works:
+            for index, feed in work.form.feeds.items():
+                held, wanted = results.get(work.node.inputs[index]), needed[work.node.name, index]
+                if feed.whole_rows and held is not None and (held.start[2:], held.size[2:]) != (wanted.start[2:], wanted.size[2:]):
+                    return False
+        return True
 
     @property
     def _scope(self) -> int:

@@ -69,12 +69,14 @@ class Feed:
         region: which box of it a box of the first output needs.
         layout: how it lies in local memory.
         spread: it has one channel, which is put into each lane that the piece of the output has.
+        whole_rows: its rows and columns have to lie without gaps, not within a larger box that another layer needs.
     """
 
     shape: Dim4
     region: Callable[[Region], Region]
     layout: Layout = Layout.EU_ALIGNED
     spread: bool = False
+    whole_rows: bool = False
 
 
 @dataclass(frozen=True)

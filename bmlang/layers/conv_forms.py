@@ -171,7 +171,7 @@ def _depthwise(call: Call, windows: Windows) -> LocalForm:
         rows = h * -(-w // results) if kh == 1 else -(-h * w // results)
         return n * -(-c // lanes) * rows * taps * (3 if min(windows.stride) > 1 else 1)
 
-    feeds = {0: Feed(_dim4(x.shape), needed)}
+    feeds = {0: Feed(_dim4(x.shape), needed, whole_rows=True)}
     if weight is None:
         feeds[1] = Feed((1, channels, kh, kw), lambda region: region.along(0, 0, 1).along(2, 0, kh).along(3, 0, kw), Layout.COMPACT)
     return LocalForm(

@@ -111,7 +111,7 @@ class MaxPool(Pool):
         separable = min(kh, kw) > 1 and twice(whole) < once(whole)
         return LocalForm(
             out=whole.size,
-            feeds={0: Feed(four(x.shape), needed)},
+            feeds={0: Feed(four(x.shape), needed, whole_rows=True)},
             tile=tile,
             cut=(1, chip.lanes, 1, 1),
             scratch=scratch,
@@ -140,6 +140,9 @@ class AvgPool(Pool):
             return None
         x = call.spec(0)
 
+        def needed(region: Region) -> Region:
+            return windows.region(region, (region.start[1], region.size[1]))
+
         def tile(piece: Piece) -> None:
             piece.k.tiu.avg_pool2d(
                 piece.out,
@@ -153,7 +156,7 @@ class AvgPool(Pool):
         n, c, oh, ow = call.outputs[0].shape
         return LocalForm(
             out=(n, c, oh, ow),
-            feeds={0: Feed(four(x.shape), lambda region: windows.region(region, (region.start[1], region.size[1])))},
+            feeds={0: Feed(four(x.shape), needed, whole_rows=True)},
             tile=tile,
             cut=(1, call.chip.lanes, 1, 1),
             cycles=lambda region: self.cycles(call, windows, region, windows.kernel, windows.stride),

@@ -48,7 +48,7 @@ def _transposed(call: Call, outer: int, a: int, b: int) -> LocalForm:
 
     return LocalForm(
         out=(outer, b, 1, a),
-        feeds={0: Feed((outer, a, 1, b), needed)},
+        feeds={0: Feed((outer, a, 1, b), needed, whole_rows=True)},
         tile=_transpose,
         cut=(1, call.chip.lanes, 1, call.chip.lanes),
         cycles=cycles,
@@ -77,7 +77,7 @@ def _woven(call: Call, outer: int, a: int, b: int, lanes: int) -> LocalForm:
 
     return LocalForm(
         out=(outer, lanes, stretch, a),
-        feeds={0: Feed((outer * a, lanes, 1, stretch), needed)},
+        feeds={0: Feed((outer * a, lanes, 1, stretch), needed, whole_rows=True)},
         tile=tile,
         cut=(1, lanes, 1, 0),
         cycles=lambda region: _weaving(region.size[0] * a, region.size[2], a, call),
@@ -101,7 +101,7 @@ def _unwoven(call: Call, outer: int, a: int, b: int, lanes: int) -> LocalForm:
 
     return LocalForm(
         out=(outer * b, lanes, 1, stretch),
-        feeds={0: Feed((outer, lanes, stretch, b), needed)},
+        feeds={0: Feed((outer, lanes, stretch, b), needed, whole_rows=True)},
         tile=tile,
         cut=(b, lanes, 1, 1),
         cycles=lambda region: _weaving(region.size[0], region.size[3], b, call),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import prod
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,3 +161,18 @@ def test_a_tensor_may_be_longer_than_local_memory_can_tell() -> None:
     cut = best_cut(Group((replace(work, form=replace(work.form, out=long, feeds=feeds)),), frozenset({"output"})), BM1684X)
     assert cut is not None
     assert all(max(buffer.shape) <= BM1684X.max_shape for buffer, _ in cut.steps.lives())
+
+
+@pytest.mark.parametrize("side", [12, 300])
+def test_rows_without_gaps_for_layers_that_need_them(side: int) -> None:
+    """Three layers that need different margins of one result, in one piece and in many."""
+    five, one = np.linspace(-1, 1, 400, dtype=np.float32).reshape(16, 1, 5, 5), np.eye(16, dtype=np.float32).reshape(16, 16, 1, 1)
+
+    @bm.function
+    def margins(x: bm.Tensor) -> bm.Tensor:
+        y = bm.relu(x)
+        return bm.conv(y, five, pad=2, groups=16) + bm.conv(y, one) + bm.max_pool(y, 3, pad=1)
+
+    x = np.random.default_rng(0).standard_normal((1, 16, side, side), np.float32)
+    (wanted,) = margins.reference(x=x).values()
+    np.testing.assert_allclose(margins.run({"x": x})["output"], wanted, atol=1e-4)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bmlang.graph.graph import Attribute, Graph, Node, unused_name
+from bmlang.layers.reference import evaluated
 from bmlang.layers.registry import layer_of
 from bmlang.layers.tensor import Tensor, Tracer
 from tpukernel.lang.signature import TensorSpec
@@ -33,7 +34,11 @@ class _Decomposition(Tracer):
     cause: Node | None = None
 
     def put(self, node: Node) -> None:
-        """Add a node, or what it becomes."""
+        """Add a node, or what it becomes; the value of its result where its inputs are known, so that other layers see a constant."""
+        if any(node.inputs) and all(name in self.constants for name in node.inputs if name):
+            inputs = [self.constants.get(name) for name in node.inputs]
+            self.constants.update(zip(node.outputs, evaluated(node, inputs, [self.specs[name] for name in node.outputs]), strict=True))
+            return
         first, self.cause = len(self.nodes), node
         with pinned(node.position):
             made = layer_of(node.op).decompose([Tensor(self, name) if name else None for name in node.inputs], node.attrs)
