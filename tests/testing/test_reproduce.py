@@ -113,6 +113,57 @@ that stand further left"""
     assert "k.dma.store(out, b[:, :, :, :3])" in error
 
 
+WRONG = """\
+# Forgets the last piece.
+kernel {name}(in x: t[n, c, h, w], out out: t[n, c, h, w]; tile: int = 4) {{
+  for w0 in 0 .. w // tile {{
+    let a = local<t>[n, c, h, tile]; # {comment}
+    dma.load(a, x[:, :, :, w0 * tile:+tile]);
+    dma.store(out[:, :, :, w0 * tile:+tile], a);
+  }}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "comment", "from_file"),
+    [
+        ("copy", "plain", True),
+        ("`for`", r"back\slash", False),
+        ("`np`", 'three """ quotes', True),
+        ("größe", "tab\there", True),
+        ("arrays", "plain", False),
+    ],
+)
+def test_a_kernel_that_is_text(tmp_path: Path, name: str, comment: str, from_file: bool) -> None:
+    text = WRONG.format(name=name, comment=comment)
+    (tmp_path / "wrong.tpuk").write_text(text, encoding="utf-8")
+    kernel = tpu.load(tmp_path / "wrong.tpuk") if from_file else tpu.parse(text)
+    message = failure_of(lambda: run(kernel, random((1, 2, 1, 11), tpu.f16), tile=3))
+    assert "left 4 of 22 elements of out unwritten" in message and ("wrong.tpuk:2" in message) == from_file
+    (tmp_path / "wrong.tpuk").unlink()
+    path = write(tmp_path)
+    assert str(tmp_path) not in path.read_text(encoding="utf-8")
+    code, _, error = repeated(path)
+    assert code == 1 and error.endswith(f"{message}\n"), error
+
+
+def test_a_kernel_that_is_text_keeps_its_limit_and_is_used_by_others(tmp_path: Path) -> None:
+    part = tpu.parse(WRONG.format(name="part", comment=""))
+    x = random((1, 2, 1, 11), tpu.f32)
+    message = failure_of(lambda: run(part.with_limit(5), x))
+    assert "KER159" in message
+    assert_repeats(tmp_path, message)
+
+    @tpu.kernel
+    def whole(k: tpu.Builder, x: tpu.In, out: tpu.Out) -> None:
+        part.emit(k, x, out)
+
+    message = failure_of(lambda: run(whole, x))
+    code, _, error = repeated(write(tmp_path))
+    assert code == 1 and message.splitlines()[0] in error
+
+
 def test_a_script_as_main_module(tmp_path: Path) -> None:
     """A kernel of `__main__` cannot be imported: it is copied."""
     script = tmp_path / "own.py"

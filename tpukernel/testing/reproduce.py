@@ -32,7 +32,8 @@ def write_reproduction(
 ) -> Path:
     """Write a script that does the run again, with the same inputs, and requires of the results what failed.
 
-    The kernel is imported from its module if that has it, else its source text is copied, with what it uses. Larger arrays are in an
+    The kernel is imported from its module if that has it, else its source text is copied, with what it uses; of a text
+    (`.tpuk`) all of it. Larger arrays are in an
     `.npz` file of the script's name. A script of the same name is replaced.
 
     Args:

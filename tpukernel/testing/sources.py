@@ -1,22 +1,28 @@
-"""Kernels and values as Python source text: imported where a script can import them, copied where not, with all that they use."""
+"""Kernels and values as Python source text: imported where a script can import them, copied where not, with all that they use.
+
+Kernels that are text themselves are copied.
+"""
 
 from __future__ import annotations
 
 import ast
 import dis
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from keyword import iskeyword
 from math import isfinite
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from tpukernel.dtypes import Dtype
 from tpukernel.lang.definition import FunctionDefinition
 from tpukernel.lang.kernel import Kernel
+from tpukernel.lang.text.definition import TextDefinition
 from tpukernel.testing.errors import ReproductionError
 
 __all__ = ["Source"]
@@ -44,7 +50,7 @@ class Source:
             ReproductionError: it cannot be imported, and has no source text, or uses something that cannot be written down.
         """
         attribute = self._attribute_of(kernel)
-        name = attribute or kernel.signature.name
+        name = attribute or _python_name(kernel.signature.name)
         self._known.add(name)
         self._define_kernel(kernel, name)
         return name
@@ -52,11 +58,24 @@ class Source:
     def _define_kernel(self, kernel: Kernel, name: str) -> None:
         if not self._imported(kernel, kernel.__module__, self._attribute_of(kernel), name):
             definition = kernel.definition
+            if isinstance(definition, TextDefinition):
+                self._text(kernel, definition, name)
+                return
             if not isinstance(definition, FunctionDefinition):
                 raise ReproductionError(
-                    f"kernel {kernel.signature.name} is no Python function", help="put it into a module, and use it from there"
+                    f"kernel {kernel.signature.name} is neither a Python function nor text",
+                    help="put it into a module, and use it from there",
                 )
             self._copied(definition.function, name, {"infer": definition.infer})
+
+    def _text(self, kernel: Kernel, definition: TextDefinition, name: str) -> None:
+        """A kernel of a text: the whole text is copied, so that messages have its lines. It gets the name of its file, without folders."""
+        self._import("import tpukernel as tpu")
+        position = definition.node.position
+        source, file = _quoted(definition.source), Path(position.file).name
+        where = "" if position.file.startswith("<") else f", name={file!r}"  # a text without a file is named by what it says
+        limit = "" if kernel.limit == definition.limit else f".with_limit({kernel.limit})"
+        self.definitions.append(f"{name} = tpu.parse({source}, {definition.node.name.text!r}{where}){limit}")
 
     def literal(self, value: object, what: str) -> str:
         """An expression for a value; imports what it needs.
@@ -162,6 +181,24 @@ class Source:
 
 def _module_of(value: object) -> ModuleType | None:
     return sys.modules.get(str(getattr(value, "__module__", "")))
+
+
+_TAKEN: Final = frozenset(
+    {"np", "tpu", "tpukernel", "sys", "Path", "annotations", "arrays", "data", "found", "wanted", "repeat_the_failure"}
+)
+"""Names that a script has for itself."""
+
+
+def _python_name(name: str) -> str:
+    """The name of a kernel as one of Python's: a text may call it as it likes."""
+    plain = re.sub(r"\W", "_", name)
+    return f"{plain}_kernel" if not plain.isidentifier() or iskeyword(plain) or plain in _TAKEN else plain
+
+
+def _quoted(text: str) -> str:
+    """A string literal that keeps the lines of a text where it can."""
+    plain = "\\" not in text and '"""' not in text and not text.endswith('"') and text.replace("\n", "").isprintable()
+    return f'"""{text}"""' if plain else repr(text)
 
 
 def _text_of(function: FunctionType) -> str | None:
