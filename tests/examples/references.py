@@ -60,8 +60,8 @@ def scale_bias_relu(shape: Sequence[int], dtype: Dtype, **tiles: int) -> Case:
     return Case("scale_bias_relu", [x, scale, bias], wanted, within(wanted, dtype, 2), tiles)
 
 
-def softmax(shape: Sequence[int], dtype: Dtype, **tiles: int) -> Case:
-    x = floats(shape, dtype)
+def softmax(shape: Sequence[int], dtype: Dtype, scale: int = 1, **tiles: int) -> Case:
+    x = (scale * floats(shape, dtype)).astype(dtype.numpy)
     powers = np.exp(wide(x) - wide(x).max(3, keepdims=True))
     wanted = powers / powers.sum(3, keepdims=True)
     return Case("softmax", [x], wanted, within(wanted, dtype, 1, 1e-5), tiles)
@@ -106,8 +106,9 @@ def transpose(rows: int, columns: int, dtype: Dtype, **tiles: int) -> Case:
     return Case("transpose", [x], wide(x).T, keywords=tiles)
 
 
-def attention(queries: int, keys: int, d: int, dtype: Dtype, **tiles: int) -> Case:
+def attention(queries: int, keys: int, d: int, dtype: Dtype, scale: int = 1, **tiles: int) -> Case:
     query, key, value = floats((queries, d), dtype), floats((keys, d), dtype, 1), floats((keys, d), dtype, 2)
+    query = (scale * query).astype(dtype.numpy)
     scores = wide(query) @ wide(key).T / np.sqrt(d)
     powers = np.exp(scores - scores.max(1, keepdims=True))
     wanted = powers / powers.sum(1, keepdims=True) @ wide(value)

@@ -21,7 +21,6 @@ EVERY = settings().max_examples >= EXAMPLES["nightly"]
 JUDGED_OF_A_CASE = {EXAMPLES["smoke"]: 3, EXAMPLES["normal"]: 8}.get(settings().max_examples, 8)
 """How many mutants of each case, the same ones in each run; all of them in the nightly profile."""
 
-SHIFT = "a softmax is the same for every shift of its rows, so that the largest element may be any number near it"
 RARE = "results for numbers that the inputs have not got: zeros, limits of exponents"
 WIDER = "every number of 16 bits is one of f32: nothing is rounded"
 NARROWER = "the tolerance is for the largest number, and a result that is rounded to the other side is within it"
@@ -29,15 +28,9 @@ OVERLAP = "pieces that overlap: what is computed twice becomes the same twice"
 ONE_EACH = "with one element in each lane, both layouts are the same bytes"
 SECOND = "the second load brings the rows that the first one leaves"
 WHOLE = "whole numbers: nothing is rounded"
-LANES = r"(softmax|attention).*: "
 EXPLAINED = {
-    LANES + r"function: tiu.sub\(shifted, \w+, largest\): tpu_bdc_fp_add": SHIFT,
-    LANES + r"(address|stride): tiu \d+ pool.max_pool of tiu.reduce_max: dst (64 bytes on|other stride 2)": SHIFT,
-    LANES + r"command: tiu \d+ pool.max_pool of tiu.reduce_max: dropped": SHIFT,
-    r"softmax f16: operand: tiu.exp\(powers, shifted\): src powers for shifted": SHIFT,
-    r"attention: operand: tiu.mul\(scores, shifted\): src scores for shifted": SHIFT,
     r"matmul: constant: tiu.conv2d\(.*\): (dilation \[[01]\]|stride \[0\]) 2 for 1": "the window is 1x1, and there is one row",
-    r".*: command: tiu \d+ (compare.select_equal|arith.min|arith.max) of tiu.(rsqrt|gelu|exp): dropped": RARE,
+    r".*: command: tiu \d+ (compare.select_equal|arith.max) of tiu.(rsqrt|gelu): dropped": RARE,
     r".*: (address|stride): tiu \d+ (compare.select_equal|arith.max) of tiu.(rsqrt|gelu): dst (64 bytes on|other stride 2)": RARE,
     r".*: constant: tiu.cast\((wide|wide_2|other|powers|factors), (a|copies|copies_2)\): mode other rounding": WIDER,
     r".*: constant: tiu.cast\((result|weights|narrow), \w+\): mode other rounding": NARROWER,
