@@ -1,0 +1,144 @@
+"""The matrix of operators: every operator with every data type and three shapes, on the simulator and on the official runtime.
+
+`python -m tests.support.operator_matrix` runs all of it and writes docs/operators.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tests.support.official_runtime import Official, Request, official_outputs
+from tests.support.operator_runs import Run, run_of
+from tests.support.operators import OPERATORS, Example, Operator
+from tests.support.oracle import oracle_available
+from tpukernel.dtypes import Dtype
+
+__all__ = ["PAGE", "Cell", "cells", "differences"]
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
+SEEDS = (0, 1, 2)
+HEAD = """# Operators and what was compared
+
+Made by `python -m tests.support.operator_matrix`; do not edit. Each operator of `bm` with each data type of its first tensor, each over
+{seeds} uses of random odd shapes:
+
+* reference: within bounds that follow from how it is computed of a reference in float64 (or exact, for integers) that was written apart
+  from the layers.
+* compiled: a call, the compiled model and the saved file that was read again give the same bits.
+* official: Sophgo's own runtime and emulator give the same bits for the file.
+
+Names without a function of `bm` are layers that the compiler adds.
+
+| operator | type | reference | compiled | official | shapes | remark |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One use in the matrix."""
+
+    operator: Operator
+    dtype: Dtype
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.operator.name}_{self.dtype.name}_{self.seed}"
+
+    @cached_property
+    def example(self) -> Example:
+        return self.operator.example(self.dtype, self.seed)
+
+    @cached_property
+    def run(self) -> Run:
+        return run_of(self.example, str(self))
+
+    @property
+    def request(self) -> Request:
+        """The file for the official runtime; the net has the name of the use."""
+        return Request(self.run.file, str(self), self.example.named)
+
+
+def cells() -> list[Cell]:
+    """All of the matrix."""
+    return [Cell(operator, dtype, seed) for operator in OPERATORS.values() for dtype in operator.dtypes for seed in SEEDS]
+
+
+def differences(run: Run, official: Official) -> str:
+    """Where the official runtime gives other bits than ours, in words; empty for nowhere."""
+    if official.failure:
+        return official.failure
+    if official.outputs.keys() != run.loaded.keys():
+        return f"it has the outputs {', '.join(official.outputs)}"
+    for name, ours in run.loaded.items():
+        theirs = official.outputs[name]
+        if theirs.shape != ours.shape:
+            return f"{name} has the shape {theirs.shape}, not {ours.shape}"
+        if theirs.tobytes() != ours.tobytes():
+            return f"other bits in {name}"
+    return ""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The uses of an operator with a data type."""
+
+    uses: Sequence[Cell]
+    official: Sequence[Official]
+
+    def line(self) -> str:
+        reference, compiled, identical = 0, 0, 0
+        for cell, official in zip(self.uses, self.official, strict=True):
+            reference += not cell.run.mistakes(cell.example)
+            compiled += not cell.run.difference()
+            identical += not differences(cell.run, official)
+        first = self.uses[0]
+        shapes = "; ".join(", ".join("x".join(map(str, array.shape)) for array in cell.example.inputs) for cell in self.uses)
+        counts = (_counted(count, len(self.uses)) for count in (reference, compiled, identical))
+        return f"| `{first.operator.name}` | {first.dtype.name} | {' | '.join(counts)} | {shapes} | {first.operator.remark} |\n"
+
+
+def _counted(good: int, every: int) -> str:
+    return "same" if good == every else f"{good} of {every}"
+
+
+def _rows(operator: Operator) -> tuple[list[str], list[str]]:
+    """The rows of an operator, and what is wrong with its uses."""
+    uses = [Cell(operator, dtype, seed) for dtype in operator.dtypes for seed in SEEDS]
+    official = official_outputs([cell.request for cell in uses])
+    lines = [_Row(uses[at : at + len(SEEDS)], official[at : at + len(SEEDS)]).line() for at in range(0, len(uses), len(SEEDS))]
+    wrong = (
+        (cell, cell.run.mistakes(cell.example) or cell.run.difference() or differences(cell.run, result))
+        for cell, result in zip(uses, official, strict=True)
+    )
+    return lines, [f"{cell}: {told}\n" for cell, told in wrong if told]
+
+
+def _rows_of(name: str) -> tuple[list[str], list[str]]:
+    return _rows(OPERATORS[name])
+
+
+def main() -> int:
+    """Run the matrix and write the page; the exit code is 1 when something differs."""
+    if reason := oracle_available():
+        sys.stderr.write(reason + "\n")
+        return 2
+    lines: list[str] = []
+    wrong: list[str] = []
+    with ProcessPoolExecutor() as pool:
+        for rows, told in pool.map(_rows_of, OPERATORS):
+            lines += rows
+            wrong += told
+            sys.stderr.writelines(told)
+    PAGE.write_text(HEAD.format(seeds=len(SEEDS)) + "".join(lines), encoding="utf-8")
+    sys.stderr.write(f"{len(lines) * len(SEEDS)} files, {len(wrong)} differ\n")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
