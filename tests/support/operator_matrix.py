@@ -1,6 +1,7 @@
 """The matrix of operators: every operator with every data type and three shapes, on the simulator and on the official runtime.
 
-`python -m tests.support.operator_matrix` runs all of it and writes docs/operators.md.
+`python -m tests.support.operator_matrix` runs all of it and writes docs/operators.md; with names behind it, it makes only the rows of these
+operators anew, and those that the page lacks.
 """
 
 from __future__ import annotations
@@ -123,22 +124,33 @@ def _rows_of(name: str) -> tuple[list[str], list[str]]:
     return _rows(OPERATORS[name])
 
 
-def main() -> int:
-    """Run the matrix and write the page; the exit code is 1 when something differs."""
+def _known() -> dict[str, list[str]]:
+    """The rows of the page, by operator."""
+    found: dict[str, list[str]] = {}
+    for line in PAGE.read_text(encoding="utf-8").splitlines(keepends=True) if PAGE.exists() else []:
+        if line.startswith("| `"):
+            found.setdefault(line.split("`")[1], []).append(line)
+    return found
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the matrix, or what of it is named or new, and write the page; the exit code is 1 when something differs."""
     if reason := oracle_available():
         sys.stderr.write(reason + "\n")
         return 2
-    lines: list[str] = []
     wrong: list[str] = []
     with ProcessPoolExecutor() as pool:
-        for rows, told in pool.map(_rows_of, OPERATORS):
-            lines += rows
+        known = {name: rows for name, rows in _known().items() if names and name not in names}
+        made = [name for name in OPERATORS if name not in known]
+        for name, (rows, told) in zip(made, pool.map(_rows_of, made), strict=True):
+            known[name] = rows
             wrong += told
             sys.stderr.writelines(told)
+    lines = [line for name in OPERATORS for line in known[name]]
     PAGE.write_text(HEAD.format(seeds=len(SEEDS)) + "".join(lines), encoding="utf-8")
-    sys.stderr.write(f"{len(lines) * len(SEEDS)} files, {len(wrong)} differ\n")
+    sys.stderr.write(f"{len(made)} operators, {len(wrong)} uses differ\n")
     return int(bool(wrong))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))
