@@ -353,6 +353,7 @@ def test_cost_of_a_kernel(tpukernel: Command, file: Path) -> None:
     (told,) = json.loads(tpukernel("cost", scale(file), "--shape", "1,64,4,64", "--json").out)
     assert told["figures"]["traffic_ratio"] == 1.0
     assert tpukernel("cost", "model.bmodel", "--shape", "1,2").code == 2
+    assert tpukernel("cost", "model.bmodel", "--limit", "none").code == 2
 
 
 def test_progress_is_for_terminals(file: Path) -> None:

@@ -58,8 +58,8 @@ def _timelines(arguments: argparse.Namespace) -> list[tuple[str, Timeline]]:
         arguments.kernel = str(arguments.file)
         elaborated = elaborated_of(arguments)
         return [(f"kernel {elaborated.kernel.name}", elaborated.timeline(arguments.mode))]
-    if arguments.shape or arguments.dtype or arguments.attr:
-        arguments.parser.error("--shape, --dtype and --attr are for kernels")
+    if arguments.shape or arguments.dtype or arguments.attr or arguments.limit:
+        arguments.parser.error("--shape, --dtype, --attr and --limit are for kernels")
     return [(group.title, _timeline(group, arguments.mode)) for group in groups_of(arguments)]
 
 
