@@ -16,6 +16,7 @@ import atexit
 import importlib.util
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -162,9 +163,11 @@ class _Worker:
         )
         atexit.register(self.close)
         self._answer()
+        self._process.send_signal(signal.SIGSTOP)  # threads of the library wait in loops, and would take the processors from everything else
 
     def close(self) -> None:
         """End the process."""
+        self._process.send_signal(signal.SIGCONT)
         cast("IO[bytes]", self._process.stdin).close()
         self._process.wait()
         self._folder.cleanup()
@@ -191,9 +194,11 @@ class _Worker:
         }
         text = json.dumps(request).encode()
         stream = cast("IO[bytes]", self._process.stdin)
+        self._process.send_signal(signal.SIGCONT)
         stream.write(struct.pack("<QQ", len(text), len(blob)) + text + blob)
         stream.flush()
         answers = [self._answer() for _ in jobs]  # all of them, so that a failure among them leaves none for the next request
+        self._process.send_signal(signal.SIGSTOP)
         return [_recorded(job, *answer) for job, answer in zip(jobs, answers, strict=True)]
 
 

@@ -196,6 +196,7 @@ def _fork_run(chip: Any, jobs: list[dict[str, Any]], blob: bytes, answer: int, t
 
 def main(script: str, mode: str) -> None:
     """Serve requests until standard input closes."""
+    C.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a process that is stopped between requests does not outlive its parent
     answer = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     specification = importlib.util.spec_from_file_location("official", script)
