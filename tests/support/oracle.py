@@ -163,7 +163,9 @@ class _Worker:
         )
         atexit.register(self.close)
         self._answer()
-        self._process.send_signal(signal.SIGSTOP)  # threads of the library wait in loops, and would take the processors from everything else
+        self._process.send_signal(
+            signal.SIGSTOP
+        )  # threads of the library wait in loops, and would take the processors from everything else
 
     def close(self) -> None:
         """End the process."""
