@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
@@ -11,7 +11,7 @@ import numpy as np
 
 from bmlang.bmodel.section import align
 from bmlang.compiler.arena import Life
-from bmlang.graph.graph import Array, Graph
+from bmlang.graph.graph import Array, Graph, unused_name
 from tpukernel.lang.signature import TensorSpec
 
 __all__ = ["Coefficients", "DeviceMemory", "bytes_of", "device_memory"]
@@ -24,17 +24,23 @@ def bytes_of(spec: TensorSpec) -> int:
 
 @dataclass
 class Coefficients:
-    """Arrays for the memory of coefficients; equal ones are there once."""
+    """Arrays for the memory of coefficients; equal ones are there once.
 
+    Attributes:
+        taken: names that tensors of the graph have, and that no array gets.
+        arrays: by name, in the order of their addresses.
+    """
+
+    taken: Collection[str]
     arrays: dict[str, Array] = field(default_factory=dict[str, Array])
-    _known: dict[tuple[bytes, str, tuple[int, ...]], str] = field(default_factory=dict[tuple[bytes, str, tuple[int, ...]], str])
+    _known: dict[tuple[bytes, str], str] = field(default_factory=dict[tuple[bytes, str], str])
 
     def add(self, array: Array) -> str:
         """The name under which an array is kept."""
         array = np.ascontiguousarray(array)
-        key = (sha256(array.view(np.uint8).data if array.size else b"").digest(), array.dtype.name, ())
+        key = (sha256(array.view(np.uint8).data if array.size else b"").digest(), array.dtype.name)
         if key not in self._known:
-            name = f"coefficient_{len(self.arrays)}"
+            name = unused_name(f"coefficient_{len(self.arrays)}", {*self.taken, *self.arrays})
             self._known[key] = name
             self.arrays[name] = array
         return self._known[key]

@@ -292,3 +292,14 @@ def test_a_stage_has_a_timeline() -> None:
 def test_numpy_says_what_a_function_computes() -> None:
     (found,) = swish_gate.reference(X, Y, beta=2.0).values()
     np.testing.assert_allclose(found, swish_gate_in_numpy(X, Y, 2.0), rtol=1e-6, atol=1e-7)
+
+
+def test_names_of_inputs_are_not_those_of_coefficients() -> None:
+    weight = np.arange(36, dtype=np.float32).reshape(4, 1, 3, 3)
+
+    @bm.function
+    def convolved(coefficient_0: bm.Tensor, coefficient_1: bm.Tensor) -> bm.Tensor:
+        return bm.conv(coefficient_0 + coefficient_1, weight, pad=1)
+
+    x = np.arange(30, dtype=np.float32).reshape(1, 1, 5, 6)
+    assert np.array_equal(convolved(x, x), convolved.reference(x, x)["output"])
