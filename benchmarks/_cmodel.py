@@ -6,6 +6,7 @@ It is found as the tests find it (see `tests.support.oracle`); where it is not, 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,9 +73,11 @@ class CModel:
             cwd=self._folder.name,
             text=True,
         )
+        self._ask(do="nothing")  # it has loaded the library
 
     def close(self) -> None:
         """End the process."""
+        self._process.send_signal(signal.SIGCONT)
         cast("IO[str]", self._process.stdin).close()
         self._process.wait()
         cast("IO[str]", self._process.stdout).close()
@@ -98,6 +101,7 @@ class CModel:
     def _ask(self, **request: object) -> object:
         try:
             to = cast("IO[str]", self._process.stdin)
+            self._process.send_signal(signal.SIGCONT)
             to.write(json.dumps(request) + "\n")
             to.flush()
             answer = cast("IO[str]", self._process.stdout).readline()
@@ -105,6 +109,7 @@ class CModel:
             answer = ""
         if not answer:
             raise CModelError(f"the C model's process ended with code {self._process.wait()}")
+        self._process.send_signal(signal.SIGSTOP)  # threads of the library wait in loops, and would take the processors from the others
         return json.loads(answer)
 
 

@@ -180,13 +180,16 @@ def test_no_script_where_none_is_needed(tmp_path: Path) -> None:
     _, output = run_pytest(
         tmp_path,
         """
+        from tpukernel.testing import last_run
+
         X = np.ones((1, 1, 1, 3), np.float32)
 
         def test_passes():
             run(add_one, X)
 
         def test_fails_without_a_kernel():
-            assert False
+            assert last_run() is not None, "the run of the test before"
+            assert False, "on purpose"
 
         @pytest.mark.xfail
         def test_expected():
@@ -198,7 +201,7 @@ def test_no_script_where_none_is_needed(tmp_path: Path) -> None:
             pytest.skip("later")
         """,
     )
-    assert "1 failed, 1 passed, 1 skipped, 1 xfailed" in output and "repeat" not in output
+    assert "1 failed, 1 passed, 1 skipped, 1 xfailed" in output and "repeat" not in output and "on purpose" in output
     assert not (tmp_path / ".pytest_cache" / "d" / "tpukernel").exists()
 
 

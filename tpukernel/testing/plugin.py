@@ -26,6 +26,8 @@ __all__ = ["tpu_chip", "tpu_random", "tpu_run"]
 
 _ENGINES = ("interpreter", "jit")
 _PROPERTY = "tpu_reproduction"
+_EARLIER: pytest.StashKey[object] = pytest.StashKey()
+"""The last run of the tests before this one: no failure of this test is repeated with it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,7 +60,7 @@ def _chosen_engines(config: pytest.Config) -> tuple[str, ...]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """The test has the settings of its marker, and no run of an earlier one."""
+    """The test has the settings of its marker."""
     marker = item.get_closest_marker("tpu")
     if marker is not None and (marker.args or not marker.kwargs.keys() <= {"chip", "engines"}):
         raise pytest.UsageError(f"{item.nodeid}: marker tpu takes chip= and engines=")
@@ -68,12 +70,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
     before = settings.current()
     settings.use(_settings(item, marker))
-    record.forget_runs()
+    item.stash[_EARLIER] = record.last_run()
     try:
         return (yield)
     finally:
         settings.use(before)
-        record.forget_runs()
 
 
 def _settings(item: pytest.Item, marker: pytest.Mark | None) -> Settings:
@@ -99,7 +100,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def _reproduced(item: pytest.Item) -> str | None:
     record = sys.modules.get("tpukernel.testing.record")
     run = None if record is None else record.last_run()
-    if run is None:
+    if run is None or run is item.stash.get(_EARLIER, None):
         return None
     from tpukernel.errors import TpuError
     from tpukernel.testing.reproduce import write_reproduction

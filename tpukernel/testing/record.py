@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tpukernel.lang.kernel import Kernel
     from tpukernel.sim.machine import ExecutionEngine
 
-__all__ = ["Comparison", "Run", "forget_runs", "last_run", "remember", "run_of"]
+__all__ = ["Comparison", "Run", "last_run", "remember", "run_of"]
 
 Array = NDArray[np.generic]
 
@@ -79,8 +79,3 @@ def run_of(array: Array) -> tuple[Run, str] | None:
     run = _RUNS.last
     name = None if run is None else run.output_of(array)
     return None if run is None or name is None else (run, name)
-
-
-def forget_runs() -> None:
-    """Forget the last run; a new test begins."""
-    _RUNS.last = None
