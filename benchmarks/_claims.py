@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from math import exp, log
 from statistics import fmean
 
-from benchmarks._costs import CACHED, COLD, DISPATCH, STREAM, TILE, VARIED
+from benchmarks._costs import CACHED, COLD, DISPATCH, MEMORY, STREAM, TILE, TWO_NUMPY, VARIED
 from benchmarks._elementwise import CONTIGUOUS, NUMPY
 from benchmarks._models import PREFIX
 from benchmarks._onnx import NAME as ONNX
 from benchmarks._peak import PEAK
-from benchmarks._results import OFFICIAL, ONE_THREAD, OURS, Results, Row
+from benchmarks._results import OFFICIAL, OFFICIAL_ALONE, ONE_THREAD, OURS, Results, Row
 from benchmarks._timing import MEDIAN, MINIMUM, PROCESSOR, Statistic
 
 __all__ = ["CLAIMS", "Claim", "claim_lines", "claims_as_json"]
@@ -126,15 +126,24 @@ def _is_tile(row: Row) -> bool:
     return row.name.startswith(TILE) and "f16" not in row.name
 
 
+def _is_half_tile(row: Row) -> bool:
+    return row.name.startswith(TILE) and "f16" in row.name
+
+
 def _is_of(dtype: str) -> Callable[[Row], bool]:
     return lambda row: row.name.startswith("AR ") and f" {dtype} " in row.name and " to " not in row.name
+
+
+def _is_model(row: Row) -> bool:
+    return row.name.startswith(PREFIX)
 
 
 _CONV = "conv 3x3 64x56x56"
 _LARGE = "AR ADD f32 12544/lane"
 
 CLAIMS = (
-    Claim("bench bmodels, geometric mean, vs the C model", 45, "x", _mean(lambda row: row.name.startswith(PREFIX), OFFICIAL, OURS)),
+    Claim("bench bmodels, geometric mean, vs the C model", 45, "x", _mean(_is_model, OFFICIAL, OURS)),
+    Claim("the same, the C model without its waiting threads", 45, "x", _mean(_is_model, OFFICIAL_ALONE, OURS)),
     Claim("bmodel conv56 f32 vs the C model", 50, "x", _model("conv56_f32")),
     Claim("bmodel conv56 int8 vs the C model", 60, "x", _model("conv56_int8")),
     Claim("bmodel conv56 f16 vs the C model", 200, "x", _model("conv56_f16")),
@@ -157,6 +166,7 @@ CLAIMS = (
     Claim("elementwise tiles vs contiguous memory, 1 thread, worst", 0.85, "x", _alone(_worst(_is_tile, CONTIGUOUS, ONE_THREAD))),
     Claim("elementwise f16 vs numpy, 1 thread, mean", 30, "x", _alone(_mean(_is_of("f16"), NUMPY, ONE_THREAD))),
     Claim("elementwise bf16 vs ml_dtypes, 1 thread, mean", 6, "x", _alone(_mean(_is_of("bf16"), NUMPY, ONE_THREAD))),
+    Claim("elementwise f16 tiles vs contiguous memory, 1 thread, mean", 0.85, "x", _alone(_mean(_is_half_tile, CONTIGUOUS, ONE_THREAD))),
     Claim("dispatch of a command in a stream", 50, "ns", _alone(_nanoseconds_each(DISPATCH, "executor")), at_most=True),
     Claim("first compile of an elementwise template", 15, "ms", _alone(_milliseconds("elementwise template f32", COLD)), at_most=True),
     Claim("first compile of a conv module (f32)", 60, "ms", _alone(_milliseconds("conv module f32", COLD)), at_most=True),
@@ -170,6 +180,7 @@ CLAIMS = (
     Claim("two threads vs one: conv 3x3 f32", 1.75, "x", _ratio(f"{_CONV} f32", ONE_THREAD)),
     Claim("two threads vs one: conv 3x3 f16", 1.75, "x", _ratio(f"{_CONV} f16", ONE_THREAD)),
     Claim("two threads vs one: large elementwise", 1.4, "x", _ratio(_LARGE, ONE_THREAD)),
+    Claim("two threads vs one: numpy adding arrays of that size", 1.4, "x", _ratio(MEMORY, NUMPY, TWO_NUMPY)),
 )
 
 

@@ -59,14 +59,19 @@ def digest(memory: Memory, places: Sequence[Place]) -> str:
 class CModel:
     """A process with the C model. It holds one sequence of commands at a time.
 
+    The library has threads of its own that wait in loops while it executes. On two processors they slow it down to about half.
+
+    Args:
+        alone: let these threads have only what the executing one does not want.
+
     Raises:
         CModelError: the library stopped (all methods). The process is then gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool = False) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="cmodel")  # the library writes files into its working directory
         self._process = subprocess.Popen(
-            [sys.executable, WORKER, oracle_script().resolve()],
+            [sys.executable, WORKER, oracle_script().resolve(), *(["alone"] if alone else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

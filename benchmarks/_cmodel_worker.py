@@ -1,6 +1,6 @@
 """Child process of `_cmodel.py`: runs commands on the official C model and says how long they took.
 
-    python _cmodel_worker.py OFFICIAL_SCRIPT
+    python _cmodel_worker.py OFFICIAL_SCRIPT [alone]
 
 Requests are lines of JSON on standard input, answers lines of JSON on a private copy of standard output (the library prints there, and ends
 the process when an assertion of it fails). Stands alone, so that it loads nothing that slows it down or is slowed down.
@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -76,19 +77,20 @@ def _digest(chip: _Chip, places: list[tuple[str, int, int]]) -> str:
 
 
 def _quiet_threads() -> None:
-    """Let the library's own threads, which wait in loops, have only what nobody else wants: on few processors they slow its execution down."""
-    for name in os.listdir("/proc/self/task"):
-        if int(name) != os.getpid():
-            os.sched_setscheduler(int(name), os.SCHED_IDLE, os.sched_param(0))
+    """Let the library's own threads, which wait in loops, have only what no other thread wants."""
+    for task in Path("/proc/self/task").iterdir():
+        if int(task.name) != os.getpid():
+            os.sched_setscheduler(int(task.name), os.SCHED_IDLE, os.sched_param(0))
 
 
-def main(script: str) -> None:
+def main(script: str, *, alone: bool) -> None:
     """Serve requests until standard input closes."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: stopped between requests, it does not outlive its parent
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     chip = _loaded(script)
-    _quiet_threads()
+    if alone:
+        _quiet_threads()
     commands = _Commands(chip, [])
     for line in sys.stdin:
         request = json.loads(line)
@@ -107,4 +109,4 @@ def main(script: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], alone=sys.argv[2:] == ["alone"])

@@ -8,10 +8,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks._cases import CHIP, DDR_BYTES, Case, Memories
-from benchmarks._elementwise import CONTIGUOUS, elementwise_cases, moving_as_much, tile_cases
+from benchmarks._elementwise import CONTIGUOUS, NUMPY, elementwise_cases, moving_as_much, tile_cases
 from benchmarks._products import product_cases
 from benchmarks._results import ONE_THREAD, Row
 from benchmarks._timing import Effort, Timing, timed_in_turn
@@ -28,12 +32,13 @@ from tpukernel.sim.jit.llvm import host_target, load_kernel
 from tpukernel.sim.jit.plan import lower
 from tpukernel.sim.memory import Memory
 
-__all__ = ["CACHED", "COLD", "DISPATCH", "NEW_PROCESS", "STREAM", "TILE", "VARIED", "cost_rows"]
+__all__ = ["CACHED", "COLD", "DISPATCH", "MEMORY", "NEW_PROCESS", "STREAM", "TILE", "TWO_NUMPY", "VARIED", "cost_rows"]
 
 COLD, CACHED = "cold cache", "from the cache"
 """Names of contenders."""
 DISPATCH, NEW_PROCESS = "dispatch in a stream", "new process, first convolution"
 STREAM, VARIED = "10,000 commands", "10,000 commands of 150 kinds"
+MEMORY, TWO_NUMPY = "memory, additions of 802,816 numbers", "numpy, 2 threads"
 ALL_MODULES = "all modules of conv f32"
 COMPILED = {
     "elementwise template f32": "AR ADD f32 3136/lane",
@@ -60,6 +65,7 @@ def cost_rows(effort: Effort) -> Iterator[tuple[str, Callable[[], Row]]]:
         yield ALL_MODULES, lambda: _compiling(ALL_MODULES, cases["conv 3x3 64x56x56 f32"](), effort, largest=False)
     for name, make in list(tile_cases(small=effort.small))[: 1 if effort.small else None]:
         yield f"{TILE}{name}", lambda name=name, make=make: _tile(f"{TILE}{name}", make(), effort)
+    yield MEMORY, lambda: _memory(effort)
     yield DISPATCH, lambda: _dispatch(effort)
     commands = 500 if effort.small else 10_000
     for name, make in {STREAM: build, VARIED: _varied}.items():
@@ -105,6 +111,26 @@ def _tile(name: str, case: Case, effort: Effort) -> Row:
     with unfused():
         timings = timed_in_turn({ONE_THREAD: lambda: machine.run(program, "jit", check=False), CONTIGUOUS: moves}, effort)
     return Row(name, timings, TILE_COMMANDS * case.work, case.unit)
+
+
+def _memory(effort: Effort) -> Row:
+    """What a second thread gives where numbers come from memory: numpy adds f32 arrays, in one thread and half of them in each of two."""
+    size = 64 * 12544
+    one, other, total = (np.ones(size, np.float32) for _ in range(3))
+    halves = [tuple(array[half * size // 2 : (half + 1) * size // 2] for array in (one, other, total)) for half in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+
+        def in_two() -> None:
+            for done in [pool.submit(_added, *half) for half in halves]:
+                done.result()
+
+        timings = timed_in_turn({NUMPY: lambda: _added(one, other, total), TWO_NUMPY: in_two}, effort)
+    return Row(MEMORY, timings, size * TILE_COMMANDS, "element")
+
+
+def _added(one: NDArray[np.float32], other: NDArray[np.float32], total: NDArray[np.float32]) -> None:
+    for _ in range(TILE_COMMANDS):  # so that starting threads costs nothing beside it
+        np.add(one, other, total)
 
 
 def _dispatch(effort: Effort) -> Row:

@@ -5,7 +5,7 @@ The models lie beside the folder of the oracle script (`bench`); without them th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks._cases import CHIP, DDR_BYTES, numbers
 from benchmarks._cmodel import CModel
-from benchmarks._results import INTERPRETER, OFFICIAL, ONE_THREAD, OURS, Row
+from benchmarks._results import INTERPRETER, ONE_THREAD, OURS, Row
 from benchmarks._timing import Contender, Effort, timed_in_turn
 from bmlang.bmodel import load
 from bmlang.bmodel.schema import Tensor
@@ -99,8 +99,8 @@ def _place(tensor: Tensor) -> tuple[str, int, int]:
     return "ddr", _offset(tensor.device_addr), size
 
 
-def model_row(path: Path, effort: Effort, threads: int, cmodel: CModel | None, *, interpret: bool) -> Row:
-    """Time one model."""
+def model_row(path: Path, effort: Effort, threads: int, cmodels: Mapping[str, CModel], *, interpret: bool) -> Row:
+    """Time one model, with C models by the names of these contenders."""
     inputs = _inputs(path)
     net = load(path).model.net[0].name
     many, one = (Runtime(path, engine="jit", ddr_bytes=DDR_BYTES, threads=count, numerics=effort.numerics) for count in (threads, 1))
@@ -112,10 +112,10 @@ def model_row(path: Path, effort: Effort, threads: int, cmodel: CModel | None, *
         slow = Runtime(path, engine="interpreter", ddr_bytes=DDR_BYTES)
         contenders[INTERPRETER] = lambda: _call(slow, net, inputs)
     notes: list[str] = []
-    if cmodel is not None:
+    for name, cmodel in cmodels.items():
         bare = _bare(path, inputs)
         cmodel.prepare(bare.commands, bare.given)
-        contenders[OFFICIAL] = cmodel.run
+        contenders[name] = cmodel.run
         cmodel.run()
         if effort.numerics == "exact":
             notes += _compared(many[net].run(inputs), cmodel, bare)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from benchmarks._timing import MEDIAN, MINIMUM, PROCESSOR, Statistic, Timing
 
-__all__ = ["INTERPRETER", "OFFICIAL", "ONE_THREAD", "OURS", "Results", "Row", "as_json", "lines", "short_lines"]
+__all__ = ["INTERPRETER", "OFFICIAL", "OFFICIAL_ALONE", "ONE_THREAD", "OURS", "Results", "Row", "as_json", "lines", "short_lines"]
 
-OURS, ONE_THREAD, INTERPRETER, OFFICIAL = "ours", "ours, 1 thread", "interpreter", "official"
-"""Names of contenders: native execution with the threads asked for and with one, our interpreter, and the official C model."""
+OURS, ONE_THREAD, INTERPRETER, OFFICIAL, OFFICIAL_ALONE = "ours", "ours, 1 thread", "interpreter", "official", "official, alone"
+"""Names of contenders: native execution with the threads asked for and with one, our interpreter, the official C model, and the same
+without what its waiting threads cost it.
+"""
 
 
 @dataclass

@@ -21,7 +21,7 @@ from benchmarks import _cmodel, _models, _onnx
 from benchmarks._claims import claim_lines, claims_as_json
 from benchmarks._cmodel import CModel, CModelError
 from benchmarks._costs import cost_rows
-from benchmarks._results import OFFICIAL, OURS, Row, as_json, lines, short_lines
+from benchmarks._results import OFFICIAL, OFFICIAL_ALONE, OURS, Row, as_json, lines, short_lines
 from benchmarks._timing import Effort
 from benchmarks._units import Make, unit_cases, unit_row
 from tpukernel.files import save_atomically
@@ -42,11 +42,19 @@ INTERPRETER_MACS = 5e7
 
 
 class Official:
-    """The C model's process, started again when the library has ended it. `model` is None where there is none."""
+    """The C model's process, started again when the library has ended it; None where there is none."""
 
     def __init__(self, *, wanted: bool) -> None:
         self.reason = _cmodel.absent() if wanted else "not asked for"
         self.model = None if self.reason else CModel()
+        self._alone: CModel | None = None
+
+    def both(self) -> dict[str, CModel]:
+        """As it is, and without what its waiting threads cost it, by the names of the contenders."""
+        if self.model is None:
+            return {}
+        self._alone = self._alone or CModel(alone=True)
+        return {OFFICIAL: self.model, OFFICIAL_ALONE: self._alone}
 
     def restart(self) -> None:
         """Another process, after an error."""
@@ -54,10 +62,11 @@ class Official:
         self.model = CModel()
 
     def close(self) -> None:
-        """End the process."""
-        if self.model is not None:
-            self.model.close()
-            self.model = None
+        """End the processes."""
+        for model in (self.model, self._alone):
+            if model is not None:
+                model.close()
+        self.model = self._alone = None
 
 
 def _unit(name: str, make: Make, effort: Effort, threads: int, official: Official) -> Row:
@@ -73,7 +82,7 @@ def _unit(name: str, make: Make, effort: Effort, threads: int, official: Officia
 
 
 def _model(path: Path, effort: Effort, threads: int, official: Official) -> Row:
-    return _models.model_row(path, effort, threads, official.model, interpret=not effort.small and not re.search("conv|mm512", path.stem))
+    return _models.model_row(path, effort, threads, official.both(), interpret=not effort.small and not re.search("conv|mm512", path.stem))
 
 
 def _cost(measure: Callable[[], Row], official: Official) -> Row:

@@ -22,7 +22,7 @@ CHUNK_NANOSECONDS = 5e7
 LONG_NANOSECONDS = 2 * CHUNK_NANOSECONDS
 """Estimated time of a single command that is left to helpers, while the calling thread waits for an interrupt."""
 
-PARALLEL_NANOSECONDS = 3e5
+PARALLEL_NANOSECONDS = 1.5e5
 """Work that is worth waking other threads, which takes some 50 microseconds."""
 
 
