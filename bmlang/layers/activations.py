@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import erf as _erf
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmlang.graph.graph import Array, Attribute
-from bmlang.layers.base import FLOATS, Call, LocalForm, Piece
+from bmlang.graph.graph import Attribute
+from bmlang.layers.base import Piece
+from bmlang.layers.cast import ROUNDED
+from bmlang.layers.compare import where
 from bmlang.layers.elementwise import Elementwise, max, min, named, wide
-from bmlang.layers.pointwise import pointwise
-from bmlang.layers.registry import add, register
+from bmlang.layers.integers import check_rounding, rounding_of
+from bmlang.layers.registry import add
 from bmlang.layers.tensor import Operand, Tensor, apply
-from tpukernel.dtypes import Dtype, f32
+from tpukernel.dtypes import f32
 from tpukernel.lang.operations import Source
-from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.tensors import Tile
 
 __all__ = [
-    "LeakyRelu",
     "arccos",
     "arccosh",
     "arcsin",
@@ -42,9 +42,11 @@ __all__ = [
     "log",
     "log_sigmoid",
     "mish",
+    "prelu",
     "reciprocal",
     "relu",
     "relu6",
+    "round",
     "rsqrt",
     "selu",
     "sigmoid",
@@ -61,10 +63,6 @@ __all__ = [
 ]
 
 Wide = NDArray[np.float64]
-SERIES_OPERATIONS = 20
-"""Elementwise operations that a function made of a series takes, about."""
-WORK_BUFFERS = 6
-"""Buffers like the result that such a function uses, at most."""
 
 
 def _sigmoid(x: Wide) -> Wide:
@@ -124,88 +122,42 @@ SIMPLE: Mapping[str, Callable[[Wide], Wide]] = {
 """Functions that are one command, of all floats."""
 
 
-def _register(name: str, numpy: Callable[[Wide], Wide], dtypes: tuple[Dtype, ...], operations: int, work_buffers: int) -> None:
-    layer = Elementwise(
-        name=f"bm::{name}",
-        inputs=("x",),
-        numpy=wide(numpy),
-        compute=named(name),
-        dtypes=dtypes,
-        operations=operations,
-        work_buffers=work_buffers,
-    )
-    add(layer, __name__)
+def _leaky_relu(x: Wide, alpha: float) -> Wide:
+    return np.where(x > 0, x, x * alpha)
 
+
+def _elu(x: Wide, alpha: float) -> Wide:
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * alpha)
+
+
+def _rounded(x: Wide, rounding: str) -> Wide:
+    return ROUNDED[rounding](x)
+
+
+def _round(piece: Piece, operands: Sequence[Source], rounding: str) -> None:
+    (source,) = operands
+    assert isinstance(source, Tile)  # noqa: S101
+    piece.k.tiu.round(piece.out, source, rounding=rounding_of(rounding))
+
+
+def _rounding_exists(attrs: Mapping[str, Attribute]) -> None:
+    check_rounding("round", attrs["rounding"], floats=True)
+
+
+one = partial(Elementwise, inputs=("x",))
+in_steps = partial(one, dtypes=(f32,), operations=20, work_buffers=6)
+"""What the tensor unit computes in f32 in several steps: so many operations, about, and at most so many buffers like the result."""
 
 for _name, _numpy in SERIES.items():
-    _register(_name, _numpy, (f32,), SERIES_OPERATIONS, WORK_BUFFERS)
+    add(in_steps(name=f"bm::{_name}", numpy=wide(_numpy), compute=named(_name)), __name__)
 for _name, _numpy in SIMPLE.items():
-    _register(_name, _numpy, FLOATS, 1, 0)
-
-
-class _WithNumber(Elementwise):
-    """A function with a number of its own."""
-
-    def local(self, call: Call) -> LocalForm:
-        def compute(piece: Piece, operands: Sequence[Source]) -> None:
-            (source,) = operands
-            assert isinstance(source, Tile)  # noqa: S101
-            self.compute_with(piece, source, cast("float", call.attrs["alpha"]))
-
-        return pointwise(call, compute, operations=self.operations, work_buffers=self.work_buffers)
-
-    def compute_with(self, piece: Piece, source: Tile, alpha: float) -> None:
-        """out = the function of source."""
-        raise NotImplementedError
-
-
-@register
-class LeakyRelu(_WithNumber):
-    """x where it is above 0, else alpha * x."""
-
-    def __init__(self) -> None:
-        super().__init__(name="bm::leaky_relu", inputs=("x",), numpy=wide(np.positive), compute=named("relu"))
-
-    defaults: Mapping[str, object] = {"alpha": 0.01}
-
-    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
-        return super().infer(inputs, attrs)
-
-    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
-        (x,) = inputs
-        assert x is not None  # noqa: S101
-        number = x.astype(np.float64)
-        return np.where(number > 0, number, number * cast("float", attrs["alpha"]))
-
-    def compute_with(self, piece: Piece, source: Tile, alpha: float) -> None:
-        piece.k.tiu.prelu(piece.out, source, alpha)
-
-
-@register
-class Elu(_WithNumber):
-    """x where it is above 0, else alpha * (exp(x) - 1), computed in f32."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            name="bm::elu",
-            inputs=("x",),
-            numpy=wide(np.positive),
-            compute=named("relu"),
-            dtypes=(f32,),
-            operations=SERIES_OPERATIONS,
-            work_buffers=WORK_BUFFERS,
-        )
-
-    defaults: Mapping[str, object] = {"alpha": 1.0}
-
-    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
-        (x,) = inputs
-        assert x is not None  # noqa: S101
-        number = x.astype(np.float64)
-        return np.where(number > 0, number, np.expm1(np.minimum(number, 0)) * cast("float", attrs["alpha"]))
-
-    def compute_with(self, piece: Piece, source: Tile, alpha: float) -> None:
-        piece.k.tiu.elu(piece.out, source, alpha)
+    add(one(name=f"bm::{_name}", numpy=wide(_numpy), compute=named(_name)), __name__)
+for _layer in (
+    one(name="bm::leaky_relu", defaults={"alpha": 0.01}, numpy=wide(_leaky_relu), compute=named("prelu")),
+    in_steps(name="bm::elu", defaults={"alpha": 1.0}, numpy=wide(_elu), compute=named("elu")),
+    one(name="bm::round", defaults={"rounding": "half_to_even"}, check=_rounding_exists, numpy=wide(_rounded), compute=_round),
+):
+    add(_layer, __name__)
 
 
 def relu(x: Operand) -> Tensor:
@@ -231,6 +183,11 @@ def leaky_relu(x: Operand, alpha: float = 0.01) -> Tensor:
 def elu(x: Operand, alpha: float = 1.0) -> Tensor:
     """x where it is above 0, else alpha * (exp(x) - 1), computed in f32."""
     return apply("bm::elu", x, alpha=alpha)
+
+
+def prelu(x: Tensor, slope: Operand) -> Tensor:
+    """x where it is above 0, else slope * x; slope is repeated to x as in numpy, (c, 1, 1) for a number of each channel of images."""
+    return where(x, x, apply("bm::mul", x, slope))
 
 
 def swish(x: Tensor, beta: float = 1.0) -> Tensor:
@@ -381,6 +338,16 @@ def floor(x: Operand) -> Tensor:
 def ceil(x: Operand) -> Tensor:
     """The smallest whole number that is not below x."""
     return apply("bm::ceil", x)
+
+
+def round(x: Operand, rounding: str = "half_to_even") -> Tensor:
+    """The whole number next to x, of x's type.
+
+    Args:
+        x: the tensor.
+        rounding: "half_to_even", "half_away_from_zero", "towards_zero", "down" or "up".
+    """
+    return apply("bm::round", x, rounding=rounding)
 
 
 def sign(x: Operand) -> Tensor:

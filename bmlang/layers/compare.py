@@ -12,8 +12,8 @@ from bmlang.layers.elementwise import EVERY, Elementwise
 from bmlang.layers.memory import whole
 from bmlang.layers.pointwise import broadcast_shape, common_dtype, pointwise
 from bmlang.layers.registry import add, register
-from bmlang.layers.tensor import Operand, Tensor, apply
-from tpukernel.dtypes import f32
+from bmlang.layers.tensor import Operand, Tensor, apply, number_of
+from tpukernel.dtypes import dtype_of, u8
 from tpukernel.lang.operations import Source
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.tensors import Tile
@@ -57,12 +57,13 @@ class Where(Layer):
 
     name = "bm::where"
     inputs = ("condition", "a", "b")
-    dtypes = (f32,)
+    dtypes = EVERY
     elementwise = True
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
-        given = [spec for spec in inputs if spec is not None]
-        return TensorSpec(broadcast_shape("where", given), common_dtype("where", given, Layer.dtypes))
+        condition, *given = (spec for spec in inputs if spec is not None)
+        common_dtype("where", [condition], EVERY)
+        return TensorSpec(broadcast_shape("where", [condition, *given]), common_dtype("where", given, EVERY))
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
         condition, a, b = inputs
@@ -70,11 +71,30 @@ class Where(Layer):
         return np.where(condition.astype(np.float64) > 0, a, b)
 
     def local(self, call: Call) -> LocalForm:
-        def compute(piece: Piece, operands: Sequence[Source]) -> None:
-            condition, a, b = (whole(piece, each) if isinstance(each, Tile) else each for each in operands)
-            piece.k.tiu.select_greater(piece.out, condition, 0.0, a, b)
+        condition, chosen = call.spec(0).dtype, call.outputs[0].dtype
+        alike = condition.bits == chosen.bits or (condition.is_int and condition.bits < chosen.bits)
 
-        return pointwise(call, compute, operations=4, work_buffers=3)
+        def compute(piece: Piece, operands: Sequence[Source]) -> None:
+            number, a, b = (whole(piece, each) if isinstance(each, Tile) else each for each in operands)
+            if not isinstance(number, Tile):  # the unit compares tensors
+                found = a if number > 0 else b
+                if isinstance(found, Tile):
+                    piece.k.tiu.copy(piece.out, found)
+                else:
+                    piece.k.tiu.fill(piece.out, found)
+                return
+            piece.k.tiu.select_greater(piece.out, number if alike else _flag(piece, number), 0.0, a, b)
+
+        return pointwise(call, compute, operations=4 if alike else 6, work_buffers=3 if alike else 5)
+
+
+def _flag(piece: Piece, condition: Tile) -> Tile:
+    """1 or 0 in 8 bits: what is chosen by a number has as many bits as it, or more than an integer (instruction set)."""
+    above = piece.k.local(piece.region.size, condition.dtype, name="above")
+    piece.k.tiu.greater(above, condition, 0.0)
+    flag = piece.k.local(piece.region.size, u8, name="flag")
+    piece.k.tiu.cast(flag, above)
+    return flag
 
 
 def gt(a: Operand, b: Operand) -> Tensor:
@@ -108,5 +128,12 @@ def ne(a: Operand, b: Operand) -> Tensor:
 
 
 def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
-    """a where condition is above 0, else b, broadcast as in numpy; all of one data type."""
-    return apply("bm::where", condition, a, b)
+    """a where condition is above 0, else b, broadcast as in numpy; a and b are of one data type, condition of any."""
+    return apply("bm::where", condition, _like(a, b), _like(b, a))
+
+
+def _like(value: Operand, other: Operand) -> Operand:
+    """A number in the data type of the tensor or array that is chosen where it is not; that of the condition where both are numbers."""
+    if not isinstance(value, bool | int | float) or isinstance(other, bool | int | float):
+        return value
+    return number_of(value, other.dtype if isinstance(other, Tensor) else dtype_of(other.dtype))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -28,8 +29,10 @@ class Elementwise(Layer):
     Attributes:
         name: the layer.
         inputs: names of its operands.
-        numpy: what it is in numpy.
-        compute: what it is on the tensor unit.
+        numpy: what it is in numpy; gets the operands, and the other arguments by name.
+        compute: what it is on the tensor unit; gets the piece, the operands, and the other arguments by name.
+        defaults: its other arguments.
+        check: refuses arguments that there are not.
         dtypes: the data types that it works on.
         operations: elementwise operations of the tensor unit that it takes.
         work_buffers: buffers like the result that it uses.
@@ -38,29 +41,34 @@ class Elementwise(Layer):
     name: str
     inputs: tuple[str, ...]
     numpy: Callable[..., Array]
-    compute: Callable[[Piece, Sequence[Source]], None]
+    compute: Callable[..., None]
+    defaults: Mapping[str, object] = field(default_factory=dict[str, object])
+    check: Callable[[Mapping[str, Attribute]], None] = lambda _: None
     dtypes: tuple[Dtype, ...] = FLOATS
     operations: int = 1
     work_buffers: int = 0
     elementwise = True
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        self.check(attrs)
         given = [spec for spec in inputs if spec is not None]
-        allowed = (*FLOATS, *(dtype for dtype in self.dtypes if dtype.is_int))
+        floats = FLOATS if any(dtype.is_float for dtype in self.dtypes) else ()
+        allowed = (*floats, *(dtype for dtype in self.dtypes if dtype.is_int))
         return TensorSpec(broadcast_shape(self.name, given), common_dtype(self.name, given, allowed))
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
-        return self.numpy(*inputs)
+        return self.numpy(*inputs, **attrs)
 
     def local(self, call: Call) -> LocalForm:
-        return pointwise(call, self.compute, operations=self.operations, work_buffers=self.work_buffers)
+        compute = partial(self.compute, **call.attrs)
+        return pointwise(call, compute, operations=self.operations, work_buffers=self.work_buffers)
 
 
-def named(operation: str) -> Callable[[Piece, Sequence[Source]], None]:
-    """The operation of the tensor unit of this name."""
+def named(operation: str) -> Callable[..., None]:
+    """The operation of the tensor unit of this name, which takes the other arguments of the layer by their names."""
 
-    def compute(piece: Piece, operands: Sequence[Source]) -> None:
-        getattr(piece.k.tiu, operation)(piece.out, *operands)
+    def compute(piece: Piece, operands: Sequence[Source], **attrs: Attribute) -> None:
+        getattr(piece.k.tiu, operation)(piece.out, *operands, **attrs)
 
     return compute
 
@@ -68,9 +76,9 @@ def named(operation: str) -> Callable[[Piece, Sequence[Source]], None]:
 def wide(numpy: Callable[..., Array]) -> Callable[..., Array]:
     """In float64 or int64, so that nothing wraps before it is rounded."""
 
-    def reference(*arrays: Array) -> Array:
+    def reference(*arrays: Array, **attrs: Attribute) -> Array:
         kind = np.int64 if all(np.issubdtype(array.dtype, np.integer) for array in arrays) else np.float64
-        return numpy(*(array.astype(kind) for array in arrays))
+        return numpy(*(array.astype(kind) for array in arrays), **attrs)
 
     return reference
 

@@ -20,7 +20,7 @@ from tpukernel.dtypes import Dtype, DtypeNameError, dtype_of, f32
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.source import Position, assigned_name, position_of, user_frame
 
-__all__ = ["Operand", "Tensor", "Tracer", "apply", "apply_many", "here"]
+__all__ = ["Operand", "Tensor", "Tracer", "apply", "apply_many", "here", "number_of"]
 
 PACKAGES = ("bmlang.layers", "bmlang.program", "contextlib")
 Operand: TypeAlias = "Tensor | Array | float | int | bool"
@@ -303,7 +303,7 @@ def name_of(tracer: Tracer, value: Operand | None, numbers: Dtype) -> str:
             raise OperatorArgumentError(f"{value!r} belongs to another function", position=here(), help="give it as an argument")
         return value.name
     if isinstance(value, bool | int | float):
-        return tracer.constant(_number(value, numbers), "number")
+        return tracer.constant(number_of(value, numbers), "number")
     array = np.asarray(value)
     if array.dtype == np.float64:
         array = array.astype(np.float32)
@@ -325,7 +325,12 @@ def _narrowed(array: Array) -> Array:
     return narrow
 
 
-def _number(value: float, dtype: Dtype) -> Array:
+def number_of(value: float, dtype: Dtype) -> Array:
+    """A number as a constant of a data type.
+
+    Raises:
+        OperatorDtypeError: integers of the type do not have it.
+    """
     if dtype.is_int and (not float(value).is_integer() or not dtype.limits[0] <= value <= dtype.limits[1]):
         raise OperatorDtypeError(f"{value!r} is no {dtype.name}", position=here(), help="convert the tensor with bm.cast first")
     return np.asarray(value, (dtype if dtype.is_int or dtype.is_float else f32).numpy)

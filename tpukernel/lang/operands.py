@@ -17,6 +17,8 @@ __all__ = ["Described", "check_operands", "operand_name", "row_of"]
 
 _SHARED: Final = frozenset({"dtype", "left_right_dtype", "src0_src1_dtype"})
 """Parameters that give one data type for several operands."""
+_COMPARED: Final = ("src0", "src1")
+"""The operands of `src0_src1_dtype`; the others of such a row are of the type of its result."""
 _NUMBERED: Final = frozenset({"index", "mask", "count", "roi"})
 """Operands that say which elements are meant; they are of types of their own."""
 _MEMORIES: Final = {"local": "local memory (k.local)", "system": "system memory (a parameter of the kernel)"}
@@ -80,6 +82,10 @@ def check_operands(name: str, row: str, operands: Mapping[str, Described], posit
     shared = [parameter for parameter in parameters if parameter.name in _SHARED]
     checked = {key: value for key, value in operands.items() if value.dtype is not None and key not in own | _NUMBERED}
     if shared and shared[0].name not in given:
+        if shared[0].name == "src0_src1_dtype":
+            chosen = {key: value for key, value in operands.items() if value.dtype is not None and key not in _COMPARED}
+            _same_dtype(name, chosen, (), position)
+            checked = {key: value for key, value in checked.items() if key in _COMPARED}
         _same_dtype(name, checked, shared[0].kind.dtypes, position)
     elif not shared and "_fp32_" in row and not own:
         _same_dtype(name, checked, (f32,), position)

@@ -16,11 +16,12 @@ from bmlang.layers.tensor import Tensor
 from tests.support.operators.base import FLOATS, Body, Draw, Example, Operator, Reals, one, unit, wide
 from tpukernel.dtypes import DTYPES, Dtype, f16, f32, i8, i16, i32, u8, u16, u32
 
-__all__ = ["OPERATORS"]
+__all__ = ["EVERY", "INTEGERS", "OPERATORS", "each", "operands", "operator", "two"]
 
 Unary = Callable[[Reals], Reals]
 Binary = Callable[[Reals, Reals], Reals]
-EVERY = (*FLOATS, i8, u8, i16, u16, i32, u32)
+INTEGERS = (i8, u8, i16, u16, i32, u32)
+EVERY = (*FLOATS, *INTEGERS)
 SIGNED = (*FLOATS, i8, i16, i32)
 
 
@@ -32,7 +33,9 @@ def operator(name: str) -> Callable[..., Tensor]:
 # ---------------------------------------------------------------------------- two operands
 
 
-def _two(name: str, compute: Binary, dtypes: tuple[Dtype, ...], *, ulps: float = 0, above_zero: bool = False) -> Operator:
+def two(name: str, compute: Binary, dtypes: tuple[Dtype, ...], *, ulps: float = 0, above_zero: bool = False) -> Operator:
+    """An operator of two operands of one type: any of them an input, an array or a number that is known."""
+
     def make(draw: Draw, dtype: Dtype) -> Example:
         shape = draw.shape()
         low = 0.25 if above_zero else -4
@@ -40,7 +43,7 @@ def _two(name: str, compute: Binary, dtypes: tuple[Dtype, ...], *, ulps: float =
         other = draw.part(shape)
         b = draw.numbers(other, dtype, low)
         call, kind = operator(name), draw.integer(0, 4)
-        inputs, body = _operands(call, a, b, kind)
+        inputs, body = operands(call, a, b, kind)
         if kind == 2:
             b = b.reshape(-1)[0]
         first, second = (b, a) if kind in (3, 4) else (a, b)
@@ -50,7 +53,7 @@ def _two(name: str, compute: Binary, dtypes: tuple[Dtype, ...], *, ulps: float =
     return Operator(name, dtypes, make)
 
 
-def _operands(call: Callable[..., Tensor], a: Array, b: Array, kind: int) -> tuple[list[Array], Body]:
+def operands(call: Callable[..., Tensor], a: Array, b: Array, kind: int) -> tuple[list[Array], Body]:
     """Two inputs, an array or a number that is known, or either in the other order."""
     if kind == 1:
         return [a], lambda x: call(x, b)
@@ -69,29 +72,56 @@ def _flag(compute: Callable[[Reals, Reals], NDArray[np.bool_]]) -> Binary:
 
 
 TWO = (
-    _two("add", lambda a, b: a + b, EVERY),
-    _two("sub", lambda a, b: a - b, SIGNED),
-    _two("mul", lambda a, b: a * b, EVERY),
-    _two("max", lambda a, b: np.where(a > b, a, b), EVERY),
-    _two("min", lambda a, b: np.where(a < b, a, b), EVERY),
-    _two("div", lambda a, b: a / b, FLOATS, ulps=6, above_zero=True),
-    _two("gt", _flag(lambda a, b: a > b), EVERY),
-    _two("ge", _flag(lambda a, b: a >= b), EVERY),
-    _two("lt", _flag(lambda a, b: a < b), EVERY),
-    _two("le", _flag(lambda a, b: a <= b), EVERY),
-    _two("eq", _flag(lambda a, b: a == b), EVERY),
-    _two("ne", _flag(lambda a, b: a != b), EVERY),
+    two("add", lambda a, b: a + b, EVERY),
+    two("sub", lambda a, b: a - b, SIGNED),
+    two("mul", lambda a, b: a * b, EVERY),
+    two("max", lambda a, b: np.where(a > b, a, b), EVERY),
+    two("min", lambda a, b: np.where(a < b, a, b), EVERY),
+    two("div", lambda a, b: a / b, FLOATS, ulps=6, above_zero=True),
+    two("gt", _flag(lambda a, b: a > b), EVERY),
+    two("ge", _flag(lambda a, b: a >= b), EVERY),
+    two("lt", _flag(lambda a, b: a < b), EVERY),
+    two("le", _flag(lambda a, b: a <= b), EVERY),
+    two("eq", _flag(lambda a, b: a == b), EVERY),
+    two("ne", _flag(lambda a, b: a != b), EVERY),
 )
 
 
 def _where(draw: Draw, dtype: Dtype) -> Example:
     shape = draw.shape()
-    condition = draw.numbers(draw.part(shape), dtype)
+    condition = draw.numbers(draw.part(shape), draw.choice((dtype, *EVERY)))
     a, b = draw.numbers(shape, dtype), draw.numbers(draw.part(shape), dtype)
     chosen = wide(condition) > 0
     if draw.integer(0, 1):
         return one([condition, a, b], bm.where, np.where(chosen, wide(a), wide(b)))
-    return one([condition, a], lambda c, x: bm.where(c, x, 0.5), np.where(chosen, wide(a), 0.5))
+    return one([condition, a], lambda c, x: bm.where(c, x, 5), np.where(chosen, wide(a), 5))
+
+
+def _prelu(draw: Draw, dtype: Dtype) -> Example:
+    shape = draw.shape()
+    x, slope = draw.numbers(shape, dtype), draw.numbers(draw.part(shape), dtype)
+    wanted = np.where(wide(x) > 0, wide(x), wide(x) * wide(slope))
+    return one([x, slope], bm.prelu, wanted) if draw.integer(0, 1) else one([x], lambda tensor: bm.prelu(tensor, slope), wanted)
+
+
+def _pow(draw: Draw, dtype: Dtype) -> Example:
+    shape, kind = draw.shape(), draw.integer(0, 3)
+    base = draw.numbers(shape, dtype, *((0.05, 8) if kind < 2 else (-3, 3)))
+    inputs, exponent = [base], np.asarray(float(draw.integer(2, 7)))
+    if kind == 0:
+        exponent = np.asarray(draw.choice((0.5, 2.0, -0.5, -1.0, 0.25, 1.75, 4.0)))
+    elif kind == 1:
+        exponent = draw.numbers(draw.part(shape), dtype, -3, 3)
+        inputs = [base, exponent]
+    elif kind == 2:
+        base, exponent = np.rint(wide(base)).astype(dtype.numpy), draw.random.integers(0, 6, draw.part(shape)).astype(dtype.numpy)
+        inputs = [base, exponent]
+    pairs = np.broadcast_arrays(wide(base), wide(exponent))
+    wanted = np.array([float(a) ** float(b) for a, b in zip(*(each.reshape(-1) for each in pairs), strict=True)]).reshape(shape)
+    # the logarithm, within some ulp, is multiplied before the power of e is taken
+    logarithm = np.abs(wide(exponent) * np.log(np.maximum(np.abs(wide(base)), 2.0**-126)))
+    bound = np.abs(wanted) * 2 * unit(f32) * (16 + 6 * logarithm)
+    return one(inputs, (lambda a: bm.pow(a, float(exponent))) if len(inputs) == 1 else bm.pow, wanted, bound)
 
 
 # ---------------------------------------------------------------------------- one operand
@@ -114,7 +144,7 @@ class Series:
     absolute: float = 0
 
 
-def _each(scalar: Callable[[float], float]) -> Unary:
+def each(scalar: Callable[[float], float]) -> Unary:
     """A function of one float for arrays."""
     return lambda x: np.array([scalar(float(each)) for each in x.reshape(-1)]).reshape(x.shape)
 
@@ -124,36 +154,36 @@ def _softplus(x: float) -> float:
 
 
 SERIES: Mapping[str, Series] = {
-    "arccos": Series(_each(math.acos), -1, 1, absolute=4e-4),
-    "arccosh": Series(_each(math.acosh), 1.001, 50, 16, 4e-6),
-    "arcsin": Series(_each(math.asin), -1, 1, absolute=4e-4),
-    "arcsinh": Series(_each(math.asinh), -10, 10, 16, 4e-5),
-    "arctanh": Series(_each(math.atanh), -0.98, 0.98, 16, 4e-7),
-    "cos": Series(_each(math.cos), -10, 10, 4, 2e-6),
-    "cosh": Series(_each(math.cosh), -8, 8, 16),
-    "erf": Series(_each(math.erf), -4, 4, absolute=1e-6),
-    "exp": Series(_each(math.exp), -8, 8, 12),
-    "gelu": Series(_each(lambda x: 0.5 * x * math.erfc(-x / math.sqrt(2))), -5, 5, 4, 1e-6),
-    "log": Series(_each(math.log), 0.01, 100, 4, 1e-7),
-    "log_sigmoid": Series(_each(lambda x: -_softplus(-x)), -8, 8, 8, 2e-6),
-    "mish": Series(_each(lambda x: x * math.tanh(_softplus(x))), -8, 8, 8, 4e-6),
-    "reciprocal": Series(_each(lambda x: 1 / x), 0.1, 10, 6),
-    "rsqrt": Series(_each(lambda x: 1 / math.sqrt(x)), 0.01, 100, 4),
-    "selu": Series(_each(lambda x: 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * math.expm1(x))), -8, 8, 4, 1e-6),
-    "sigmoid": Series(_each(lambda x: 1 / (1 + math.exp(-x))), -8, 8, 24),
-    "silu": Series(_each(lambda x: x / (1 + math.exp(-x))), -8, 8, 24),
-    "sin": Series(_each(math.sin), -10, 10, 4, 2e-6),
-    "sinh": Series(_each(math.sinh), -8, 8, 16, 4e-7),
-    "softplus": Series(_each(_softplus), -8, 8, 8, 2e-6),
-    "softsign": Series(_each(lambda x: x / (1 + abs(x))), -8, 8, 8),
-    "sqrt": Series(_each(math.sqrt), 0.01, 100, 4),
-    "tan": Series(_each(math.tan), -1.4, 1.4, 8, 3e-5),
-    "tanh": Series(_each(math.tanh), -8, 8, 8, 1e-6),
+    "arccos": Series(each(math.acos), -1, 1, absolute=4e-4),
+    "arccosh": Series(each(math.acosh), 1.001, 50, 16, 4e-6),
+    "arcsin": Series(each(math.asin), -1, 1, absolute=4e-4),
+    "arcsinh": Series(each(math.asinh), -10, 10, 16, 4e-5),
+    "arctanh": Series(each(math.atanh), -0.98, 0.98, 16, 4e-7),
+    "cos": Series(each(math.cos), -10, 10, 4, 2e-6),
+    "cosh": Series(each(math.cosh), -8, 8, 16),
+    "erf": Series(each(math.erf), -4, 4, absolute=1e-6),
+    "exp": Series(each(math.exp), -8, 8, 12),
+    "gelu": Series(each(lambda x: 0.5 * x * math.erfc(-x / math.sqrt(2))), -5, 5, 4, 1e-6),
+    "log": Series(each(math.log), 0.01, 100, 4, 1e-7),
+    "log_sigmoid": Series(each(lambda x: -_softplus(-x)), -8, 8, 8, 2e-6),
+    "mish": Series(each(lambda x: x * math.tanh(_softplus(x))), -8, 8, 8, 4e-6),
+    "reciprocal": Series(each(lambda x: 1 / x), 0.1, 10, 6),
+    "rsqrt": Series(each(lambda x: 1 / math.sqrt(x)), 0.01, 100, 4),
+    "selu": Series(each(lambda x: 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * math.expm1(x))), -8, 8, 4, 1e-6),
+    "sigmoid": Series(each(lambda x: 1 / (1 + math.exp(-x))), -8, 8, 24),
+    "silu": Series(each(lambda x: x / (1 + math.exp(-x))), -8, 8, 24),
+    "sin": Series(each(math.sin), -10, 10, 4, 2e-6),
+    "sinh": Series(each(math.sinh), -8, 8, 16, 4e-7),
+    "softplus": Series(each(_softplus), -8, 8, 8, 2e-6),
+    "softsign": Series(each(lambda x: x / (1 + abs(x))), -8, 8, 8),
+    "sqrt": Series(each(math.sqrt), 0.01, 100, 4),
+    "tan": Series(each(math.tan), -1.4, 1.4, 8, 3e-5),
+    "tanh": Series(each(math.tanh), -8, 8, 8, 1e-6),
 }
 EXACT: Mapping[str, Unary] = {
     "abs": lambda x: np.where(x < 0, -x, x),
-    "ceil": _each(math.ceil),
-    "floor": _each(math.floor),
+    "ceil": each(math.ceil),
+    "floor": each(math.floor),
     "neg": lambda x: 0 - x,
     "relu": lambda x: np.where(x > 0, x, 0),
     "relu6": lambda x: np.where(x > 6, 6, np.where(x > 0, x, 0)),
@@ -192,7 +222,7 @@ def _leaky_relu(draw: Draw, dtype: Dtype) -> Example:
 
 def _elu(draw: Draw, dtype: Dtype) -> Example:
     x, alpha = draw.numbers(draw.shape(), dtype), draw.choice((1.0, 0.5, 1.5))
-    wanted = _each(lambda each: each if each > 0 else alpha * math.expm1(each))(wide(x))
+    wanted = each(lambda each: each if each > 0 else alpha * math.expm1(each))(wide(x))
     return one([x], lambda tensor: bm.elu(tensor, alpha), wanted, 4 * unit(f32) * np.abs(wanted) + 2e-7)
 
 
@@ -238,6 +268,14 @@ ROUNDINGS: Mapping[str, Callable[[float], int]] = {
 }
 
 
+def _rounded(draw: Draw, dtype: Dtype) -> Example:
+    x = draw.numbers(draw.shape(), dtype, -90, 90)
+    if draw.integer(0, 1):
+        x = (np.rint(wide(x) * 2) / 2).astype(dtype.numpy)  # halves
+    rounding = draw.choice(tuple(ROUNDINGS))
+    return one([x], lambda tensor: bm.round(tensor, rounding), each(ROUNDINGS[rounding])(wide(x)))
+
+
 def _cast(draw: Draw, dtype: Dtype) -> Example:
     target = draw.choice(tuple(DTYPES.values()))
     x = draw.numbers(draw.shape(), dtype, -300, 300)
@@ -248,12 +286,15 @@ def _cast(draw: Draw, dtype: Dtype) -> Example:
     if not dtype.is_float or target.is_float:
         return one([x], lambda tensor: bm.cast(tensor, target), wide(x))
     rounding = draw.choice(tuple(ROUNDINGS))
-    return one([x], lambda tensor: bm.cast(tensor, target, rounding), _each(ROUNDINGS[rounding])(wide(x)))
+    return one([x], lambda tensor: bm.cast(tensor, target, rounding), each(ROUNDINGS[rounding])(wide(x)))
 
 
 OPERATORS = (
     *TWO,
-    Operator("where", FLOATS, _where),
+    Operator("where", EVERY, _where, "the condition is of any type"),
+    Operator("prelu", FLOATS, _prelu),
+    Operator("pow", FLOATS, _pow, "computed in f32"),
+    Operator("round", FLOATS, _rounded),
     *(_series(name, series) for name, series in SERIES.items()),
     *(_exact(name, compute) for name, compute in EXACT.items()),
     Operator("copy", EVERY, _copy),

@@ -1,0 +1,68 @@
+"""Operators of one element: numbers at the edges, and arguments that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import bmlang as bm
+from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError
+from tests.support.agreement import agree, numbers
+
+BASES = np.array([0, -0.0, 0, 0, 0, -2, -2, -2, -2, -2, 2, -1, 1], np.float32)
+EXPONENTS = np.array([2, 3, 0, -1, 0.1, 3, 2, 0.5, -3, 0, -2, 7, 0.3], np.float32)
+POWERS = np.array([0, 0, 1, np.inf, 0, -8, 4, np.nan, -0.125, 1, 0.25, -1, 1])
+
+
+def test_powers_of_zero_and_of_negative_numbers() -> None:
+    @bm.function
+    def power(base: bm.Tensor, exponent: bm.Tensor) -> bm.Tensor:
+        return bm.pow(base, exponent)
+
+    np.testing.assert_allclose(power(BASES, EXPONENTS), POWERS, rtol=1e-6)
+    np.testing.assert_allclose(power.reference(BASES, EXPONENTS)["output"], POWERS, rtol=1e-6)
+
+
+@pytest.mark.parametrize("place", range(len(BASES)))
+def test_powers_of_and_with_a_known_number(place: int) -> None:
+    base, exponent = float(BASES[place]), float(EXPONENTS[place])
+
+    @bm.function
+    def powers(bases: bm.Tensor, exponents: bm.Tensor) -> tuple[bm.Tensor, bm.Tensor]:
+        return bm.pow(bases, exponent), bm.pow(base, exponents)
+
+    same = np.array([place])
+    for found in powers(BASES[same], EXPONENTS[same]):
+        np.testing.assert_allclose(found, POWERS[same], rtol=1e-6)
+
+
+def test_a_choice_by_a_number_that_is_known() -> None:
+    @bm.function
+    def chosen(x: bm.Tensor) -> tuple[bm.Tensor, bm.Tensor]:
+        return bm.where(1.0, x, 3), bm.where(np.array(-1, np.float32), x, 3)
+
+    x = numbers(3, 70)
+    first, second = agree(chosen, modes=("f32", "f16"), x=x).values()
+    np.testing.assert_array_equal(first, x)
+    np.testing.assert_array_equal(second, np.full_like(x, 3))
+
+
+MISTAKES: list[tuple[Callable[[bm.Tensor], bm.Tensor], type[Exception]]] = [
+    (lambda x: bm.round(x, "half_up"), OperatorArgumentError),
+    (lambda x: bm.bit_and(x, 1), OperatorDtypeError),
+    (lambda x: bm.where(x, np.array(1, np.int32), np.array(1, np.int8)), OperatorDtypeError),
+    (lambda x: bm.where(x, bm.cast(x, bm.i8), 300), OperatorDtypeError),
+    (lambda x: bm.pow(bm.cast(x, bm.i8), 2), OperatorDtypeError),
+]
+
+
+@pytest.mark.parametrize(("use", "error"), MISTAKES)
+def test_arguments_that_do_not_fit(use: Callable[[bm.Tensor], bm.Tensor], error: type[Exception]) -> None:
+    @bm.function
+    def used(x: bm.Tensor) -> bm.Tensor:
+        return use(x)
+
+    with pytest.raises(error):
+        used.traced({"x": (2, 3)})
