@@ -6,7 +6,7 @@ A `@bm.function` runs once per shapes, as ordinary Python, on these; every opera
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import EllipsisType
 from typing import NoReturn, TypeAlias, cast
 
@@ -36,7 +36,12 @@ def here() -> Position:
 
 @dataclass
 class Tracer:
-    """A graph in the making."""
+    """A graph in the making.
+
+    Attributes:
+        name: of the function.
+        naming: what nodes that are added now are called; by default what their operator is called, and the variable that gets the result.
+    """
 
     name: str
     inputs: list[str] = field(default_factory=list[str])
@@ -44,6 +49,7 @@ class Tracer:
     constants: dict[str, Array] = field(default_factory=dict[str, Array])
     nodes: list[Node] = field(default_factory=list[Node])
     node_names: set[str] = field(default_factory=set[str])
+    naming: str | None = None
     _known: dict[int, tuple[object, str]] = field(default_factory=dict[int, tuple[object, str]])
 
     def input(self, name: str, spec: TensorSpec) -> Tensor:
@@ -66,10 +72,9 @@ class Tracer:
     def node(self, op: str, inputs: Sequence[str], specs: Sequence[TensorSpec], attrs: Mapping[str, Attribute]) -> list[Tensor]:
         """Add a node; its outputs are named after the variable that gets them, where there is one."""
         frame = user_frame(PACKAGES)
-        stem = op.rpartition("::")[2]
-        name = unused_name(stem, self.node_names)
+        name = unused_name(self.naming or op.rpartition("::")[2], self.node_names)
         self.node_names.add(name)
-        wanted = assigned_name(frame) or name
+        wanted = self.naming or assigned_name(frame) or name
         outputs: list[str] = []
         for place, spec in enumerate(specs):
             output = unused_name(wanted if len(specs) == 1 else f"{name}_{place}", self.specs)
@@ -77,6 +82,19 @@ class Tracer:
             outputs.append(output)
         self.nodes.append(Node(name, op, tuple(inputs), tuple(outputs), dict(attrs), position_of(frame)))
         return [Tensor(self, output) for output in outputs]
+
+    def rename(self, tensor: Tensor, wanted: str, since: int) -> None:
+        """Call a tensor otherwise, if a node from number `since` on makes it; what nodes before made keeps its name."""
+        before = tensor.name
+        if not any(before in node.outputs for node in self.nodes[since:]) or before == wanted:
+            return
+        name = unused_name(wanted, self.specs)
+        self.specs[name] = self.specs.pop(before)
+        for place, node in enumerate(self.nodes[since:], since):
+            inputs = tuple(name if each == before else each for each in node.inputs)
+            outputs = tuple(name if each == before else each for each in node.outputs)
+            self.nodes[place] = replace(node, inputs=inputs, outputs=outputs)
+        tensor.name = name
 
     def graph(self, outputs: Mapping[str, Tensor]) -> Graph:
         """The finished graph, in which the outputs have these names."""

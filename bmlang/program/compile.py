@@ -17,7 +17,7 @@ from bmlang.compiler.errors import CompileArgumentError
 from bmlang.compiler.pipeline import compile_graph
 from bmlang.graph.graph import Array, Graph
 from bmlang.program.folder import save_folder
-from bmlang.program.function import Function, Specs, mode_of
+from bmlang.program.function import Buildable, Function, Specs, mode_of
 from bmlang.program.package import package
 from bmlang.runtime import Runtime
 from tpukernel.chips.chip import Chip, chip_of
@@ -100,7 +100,7 @@ class Model:
 
 
 def compile(
-    functions: Function | Sequence[Function],
+    functions: Function | Buildable | Sequence[Function | Buildable],
     *,
     stages: Stages,
     attrs: Mapping[str, object] | None = None,
@@ -113,7 +113,7 @@ def compile(
     """Compile functions to a BModel.
 
     Args:
-        functions: one or several; each becomes a net of its name.
+        functions: one or several, or models that were imported; each becomes a net of its name.
         stages: for each set of shapes the inputs by name: a shape, meaning f32, or `spec(shape, dtype)`. With several functions, a mapping
             from their names to such lists.
         attrs: keywords for the functions that have them.
@@ -131,7 +131,8 @@ def compile(
         raise CompileArgumentError("dynamic shapes cannot be compiled", help="give a stage for each shape")
     if opt not in OPTIMISATION:
         raise CompileArgumentError(f"there is no level {opt!r} of optimisation", help=f"choose from {OPTIMISATION}")
-    given = [functions] if isinstance(functions, Function) else list(functions)
+    several = functions if isinstance(functions, Sequence) else [functions]
+    given = [each if isinstance(each, Function) else Function(each) for each in several]
     _check_names(given, stages)
     kind, dump = mode_of(mode), None if dump_dir is None else Path(dump_dir)
     compiled: list[CompiledStage] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import Final, Literal, NoReturn, cast, overload
+from typing import Final, Literal, NoReturn, Protocol, cast, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,9 @@ from bmlang.runtime import Runtime
 from tpukernel.chips.chip import Chip, chip_of
 from tpukernel.dtypes import Dtype, DtypeNameError, dtype_of, f32
 from tpukernel.lang.signature import TensorSpec
+from tpukernel.source import Position
 
-__all__ = ["Function", "Result", "Specs", "function", "spec"]
+__all__ = ["Buildable", "Function", "Result", "Specs", "function", "spec"]
 
 Result = NDArray[np.number]
 """An output. (Type checkers take bf16, too, for a number.)"""
@@ -70,16 +71,39 @@ class _Compiled:
     runtime: Runtime
 
 
+@runtime_checkable
+class Buildable(Protocol):
+    """What writes itself down in a function: a model that was imported from a file."""
+
+    @property
+    def name(self) -> str:
+        """Of the net that it becomes."""
+        ...
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of its inputs."""
+        ...
+
+    def build(self, *tensors: Tensor) -> dict[str, Tensor]:
+        """Its outputs by name, for one tensor for each input."""
+        ...
+
+
 class Function:
     """A function on tensors. Call it with numpy arrays, call it in another function, or compile it.
 
     Args:
         python: `def name(x, y, *, keyword=1.0)`: tensors, then plain values as keywords. It returns a tensor, several, or a dict of them.
+            Or a model that was imported, see `bmlang.importers`.
     """
 
-    def __init__(self, python: Callable[..., object]) -> None:
-        self.python = python
-        self.signature = Signature.of(python)
+    def __init__(self, python: Callable[..., object] | Buildable) -> None:
+        if isinstance(python, Buildable):
+            self.python = cast("Callable[..., object]", python.build)
+            self.signature = Signature(python.name, python.inputs, {}, Position(f"<{python.name}>"))
+        else:
+            self.python, self.signature = python, Signature.of(python)
         self.name = self.signature.name
         self.__name__, self.__doc__, self.__module__ = self.name, python.__doc__, python.__module__
         self.__wrapped__ = python
@@ -268,8 +292,8 @@ def mode_of(mode: str) -> Dtype:
     return MODES[mode]
 
 
-def function(python: Callable[..., object], /) -> Function:
-    """Decorator: the Python function is a function of BMLang.
+def function(python: Callable[..., object] | Buildable, /) -> Function:
+    """Decorator: the Python function is a function of BMLang. A model that was imported becomes one, too.
 
     Raises:
         FunctionSignatureError: it cannot be one.

@@ -1,0 +1,247 @@
+"""Convolutions and pooling. Those of one dimension are computed with a height of 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+import numpy as np
+
+from bmlang.importers.onnx.families.shapes import cut, strided
+from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
+from bmlang.importers.onnx.values import Quantised
+from bmlang.layers.activations import exp, log, sqrt
+from bmlang.layers.arrange import pad
+from bmlang.layers.conv import conv, deconv
+from bmlang.layers.elementwise import abs, mul
+from bmlang.layers.elementwise import max as larger
+from bmlang.layers.pool import avg_pool, max_pool
+from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_sum
+from bmlang.layers.shape import reshape
+from bmlang.layers.tensor import Tensor
+
+__all__ = ["TABLE", "Frame", "convolved", "frame_of"]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Windows over the dimensions behind the channels.
+
+    Attributes:
+        kernel, stride, dilation: one number for each dimension.
+        before, after: padding.
+        extra: rows behind the padding, which `ceil_mode` adds; they never count.
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    extra: tuple[int, ...]
+
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        """Padding as [top, left, bottom, right]."""
+        return self.before[0], self.before[1], self.after[0] + self.extra[0], self.after[1] + self.extra[1]
+
+    def with_height(self) -> Frame:
+        """The same of two dimensions, where it is of one."""
+        if len(self.kernel) > 1:
+            return self
+        return Frame((1, *self.kernel), (1, *self.stride), (1, *self.dilation), (0, *self.before), (0, *self.after), (0, *self.extra))
+
+
+def frame_of(node: OnnxNode, sizes: Sequence[int], kernel: Sequence[int]) -> Frame:
+    """The windows that a node says, over dimensions of these sizes."""
+    rank = len(sizes)
+    stride = node.integers("strides", [1] * rank)
+    dilation = node.integers("dilations", [1] * rank)
+    pads = node.integers("pads", [0] * 2 * rank)
+    auto = node.text("auto_pad", "NOTSET")
+    if not len(kernel) == len(stride) == len(dilation) == rank or len(pads) != 2 * rank or min(*stride, *dilation, *kernel) < 1:
+        node.wrong(f"kernel {list(kernel)}, strides {stride}, dilations {dilation}, pads {pads} over {list(sizes)}")
+    reach = [(size - 1) * step + 1 for size, step in zip(kernel, dilation, strict=True)]
+    before, after, extra = pads[:rank], pads[rank:], [0] * rank
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        for axis, (size, step) in enumerate(zip(sizes, stride, strict=True)):
+            total = max((-(-size // step) - 1) * step + reach[axis] - size, 0)
+            small, large = total // 2, total - total // 2
+            before[axis], after[axis] = (small, large) if auto == "SAME_UPPER" else (large, small)
+    elif auto == "VALID":
+        before, after = [0] * rank, [0] * rank
+    elif node.integer("ceil_mode", 0):
+        for axis, (size, step) in enumerate(zip(sizes, stride, strict=True)):
+            padded = size + before[axis] + after[axis]
+            count = -(-(padded - reach[axis]) // step) + 1
+            if (count - 1) * step >= size + before[axis]:
+                count -= 1  # a window that begins in the padding behind does not exist
+            extra[axis] = max((count - 1) * step + reach[axis] - padded, 0)
+    return Frame(tuple(kernel), tuple(stride), tuple(dilation), tuple(before), tuple(after), tuple(extra))
+
+
+def _images(x: Tensor) -> Tensor:
+    """(n, c, w) as (n, c, 1, w)."""
+    return reshape(x, (*x.shape[:2], 1, x.shape[2])) if x.ndim == 3 else x
+
+
+def _back(made: Tensor, rank: int) -> Tensor:
+    return reshape(made, (*made.shape[:2], made.shape[3])) if rank == 3 else made
+
+
+def _two_dimensions(node: OnnxNode) -> None:
+    rank = len(node.shape(0))
+    if rank not in (3, 4):
+        raise NotSupported(f"windows over {rank - 2} dimensions")
+
+
+def convolved(node: OnnxNode, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A convolution in floats."""
+    frame = frame_of(node, x.shape[2:], weight.shape[2:]).with_height()
+    made = conv(
+        _images(x), _images(weight), bias, stride=frame.stride, pad=frame.sides, dilation=frame.dilation, groups=node.integer("group", 1)
+    )
+    return _back(made, x.ndim)
+
+
+def _conv(node: OnnxNode) -> Result:
+    from bmlang.importers.onnx.families.quantised import conv_of_codes
+
+    _two_dimensions(node)
+    found = conv_of_codes(node)
+    return found if found is not None else convolved(node, node.tensor(0), node.tensor(1), node.optional(2))
+
+
+def _conv_transpose(node: OnnxNode) -> Result:
+    _two_dimensions(node)
+    x, weight = node.tensor(0), node.tensor(1)
+    rank = x.ndim - 2
+    kernel = weight.shape[2:]
+    frame = frame_of(node, x.shape[2:], kernel)
+    before, after = list(frame.before), list(frame.after)
+    added = node.integers("output_padding", [0] * rank)
+    shape = node.integers("output_shape", [])
+    auto = node.text("auto_pad", "NOTSET")
+    for axis in range(rank):
+        whole = (x.shape[2 + axis] - 1) * frame.stride[axis] + (kernel[axis] - 1) * frame.dilation[axis] + 1 + added[axis]
+        if shape or auto.startswith("SAME"):
+            wanted = shape[-rank:][axis] if shape else x.shape[2 + axis] * frame.stride[axis]
+            total = max(whole - wanted, 0)
+            added[axis] += max(wanted - whole, 0)
+            small, large = total // 2, total - total // 2
+            before[axis], after[axis] = (small, large) if auto == "SAME_UPPER" else (large, small)
+    two = Frame(kernel, frame.stride, frame.dilation, tuple(before), tuple(after), (0,) * rank).with_height()
+    made = deconv(
+        _images(x),
+        _images(weight),
+        node.optional(2),
+        stride=two.stride,
+        pad=two.sides,
+        dilation=two.dilation,
+        output_padding=added if rank == 2 else (0, *added),
+        groups=node.integer("group", 1),
+    )
+    return _back(made, x.ndim)
+
+
+def _max_pool(node: OnnxNode) -> Result:
+    _two_dimensions(node)
+    if node.wants(1):
+        raise NotSupported("the places of the largest elements (its second output)")
+    found = node.value(0)
+    x = found.integers if isinstance(found, Quantised) and found.codes.scale.size == 1 else node.tensor(0)
+    frame = frame_of(node, x.shape[2:], node.integers("kernel_shape")).with_height()
+    images = _images(x)
+    plain = all(step == 1 for step in frame.dilation)
+    made = max_pool(images, frame.kernel, stride=frame.stride, pad=frame.sides) if plain else _spread_max(images, frame)
+    made = _back(made, x.ndim)
+    return Quantised(made, found.codes, found.element) if isinstance(found, Quantised) and x is found.integers else made
+
+
+def _spread_max(x: Tensor, frame: Frame) -> Tensor:
+    """Windows with gaps: the largest one of as many copies of x as a window has elements."""
+    top, left, bottom, right = frame.sides
+    low = float(np.finfo(np.float32).min) if x.dtype.is_float else float(x.dtype.limits[0])
+    padded = pad(x, (0, 0, top, left), (0, 0, bottom, right), low)
+    reach = [(size - 1) * step for size, step in zip(frame.kernel, frame.dilation, strict=True)]
+    made: Tensor | None = None
+    for places in product(*map(range, frame.kernel)):
+        part = padded
+        for axis, (place, step) in enumerate(zip(places, frame.dilation, strict=True)):
+            part = cut(part, 2 + axis, place * step, padded.shape[2 + axis] - reach[axis])
+            part = strided(part, 2 + axis, frame.stride[axis])
+        made = part if made is None else larger(made, part)
+    assert made is not None  # noqa: S101
+    return made
+
+
+def _averages(node: OnnxNode, x: Tensor, *, include_pad: bool) -> Tensor:
+    frame = frame_of(node, x.shape[2:], node.integers("kernel_shape")).with_height()
+    images = _images(x)
+    if any(step != 1 for step in frame.dilation):
+        return _back(_spread_average(images, frame, include_pad=include_pad), x.ndim)
+    sides = frame.sides
+    if include_pad and any(frame.extra):
+        images = pad(images, (0, 0, *frame.before), (0, 0, *frame.after))
+        sides, include_pad = (0, 0, *frame.extra), False
+    return _back(avg_pool(images, frame.kernel, stride=frame.stride, pad=sides, count_include_pad=include_pad), x.ndim)
+
+
+def _spread_average(x: Tensor, frame: Frame, *, include_pad: bool) -> Tensor:
+    """Windows with gaps: a convolution of each channel with ones, over how many elements each window has."""
+    channels = x.shape[1]
+    ones = np.ones((channels, 1, *frame.kernel), x.dtype.numpy)
+    sums = conv(x, ones, stride=frame.stride, pad=frame.sides, dilation=frame.dilation, groups=channels)
+    counted = np.ones([size + (low + high) * include_pad for size, low, high in zip(x.shape[2:], frame.before, frame.after, strict=True)])
+    around = [
+        (0, extra) if include_pad else (low, high + extra) for low, high, extra in zip(frame.before, frame.after, frame.extra, strict=True)
+    ]
+    counted = np.pad(counted, around)
+    reach = [(size - 1) * step + 1 for size, step in zip(frame.kernel, frame.dilation, strict=True)]
+    windows = np.lib.stride_tricks.sliding_window_view(counted, reach)[:: frame.stride[0], :: frame.stride[1]]
+    many = windows[..., :: frame.dilation[0], :: frame.dilation[1]].sum((-1, -2))
+    return mul(sums, (1 / many).astype(x.dtype.numpy).reshape(1, 1, *many.shape))
+
+
+def _avg_pool(node: OnnxNode) -> Result:
+    _two_dimensions(node)
+    return _averages(node, node.tensor(0), include_pad=bool(node.integer("count_include_pad", 0)))
+
+
+def _lp_pool(node: OnnxNode) -> Result:
+    _two_dimensions(node)
+    x, power = abs(node.tensor(0)), node.integer("p", 2)
+    kernel = node.integers("kernel_shape")
+    powers = exp(mul(log(larger(x, 1e-30)), float(power))) if power not in (1, 2) else mul(x, x) if power == 2 else x
+    sums = mul(_averages(node, powers, include_pad=True), float(np.prod(kernel)))
+    return _root(sums, power)
+
+
+def _root(sums: Tensor, power: int) -> Tensor:
+    return sums if power == 1 else sqrt(sums) if power == 2 else exp(mul(log(larger(sums, 1e-30)), 1 / power))
+
+
+def _global(node: OnnxNode, function: object) -> Result:
+    x = node.tensor(0)
+    axes = tuple(range(2, x.ndim))
+    return reduce_mean(x, axes, True) if function == "mean" else reduce_max(x, axes, True)
+
+
+def _global_lp(node: OnnxNode) -> Result:
+    x, power = abs(node.tensor(0)), node.integer("p", 2)
+    powers = mul(x, x) if power == 2 else x if power == 1 else exp(mul(log(larger(x, 1e-30)), float(power)))
+    return _root(reduce_sum(powers, tuple(range(2, x.ndim)), True), power)
+
+
+TABLE: Final[Mapping[str, Handler]] = {
+    "AveragePool": _avg_pool,
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "GlobalAveragePool": lambda node: _global(node, "mean"),
+    "GlobalLpPool": _global_lp,
+    "GlobalMaxPool": lambda node: _global(node, "max"),
+    "LpPool": _lp_pool,
+    "MaxPool": _max_pool,
+}
