@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from bmlang.layers.cast import cast
     from bmlang.layers.compare import eq, ge, gt, le, lt, ne, where
     from bmlang.layers.conv import conv, deconv
-    from bmlang.layers.conv_int import conv_int
+    from bmlang.layers.conv_int import conv_int, deconv_int
     from bmlang.layers.cumulate import cumsum
     from bmlang.layers.elementwise import abs, add, div, max, min, mul, neg, square, sub
     from bmlang.layers.elementwise_int import add_scaled, add_shift, mul_scaled, mul_shift, sub_scaled, sub_shift
@@ -133,7 +133,7 @@ HOMES = {
     "bmlang.layers.cast": ("cast",),
     "bmlang.layers.compare": ("eq", "ge", "gt", "le", "lt", "ne", "where"),
     "bmlang.layers.conv": ("conv", "deconv"),
-    "bmlang.layers.conv_int": ("conv_int",),
+    "bmlang.layers.conv_int": ("conv_int", "deconv_int"),
     "bmlang.layers.cumulate": ("cumsum",),
     "bmlang.layers.elementwise": ("abs", "add", "div", "max", "min", "mul", "neg", "square", "sub"),
     "bmlang.layers.elementwise_int": ("add_scaled", "add_shift", "mul_scaled", "mul_shift", "sub_scaled", "sub_shift"),
@@ -163,118 +163,16 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
-__all__ += [
-    "abs",
-    "add",
-    "add_scaled",
-    "add_shift",
-    "arccos",
-    "arccosh",
-    "arcsin",
-    "arcsinh",
-    "arctanh",
-    "avg_pool",
-    "avg_pool_int",
-    "batch_norm",
-    "bit_and",
-    "bit_not",
-    "bit_or",
-    "bit_xor",
-    "broadcast_to",
-    "cast",
-    "ceil",
-    "clamp",
-    "concat",
-    "conv",
-    "conv_int",
-    "cos",
-    "cosh",
-    "cumsum",
-    "deconv",
-    "dequantise",
-    "div",
-    "elu",
-    "embedding",
-    "eq",
-    "erf",
-    "exp",
-    "flatten",
-    "flip",
-    "floor",
-    "gather",
-    "ge",
-    "gelu",
-    "group_norm",
-    "gt",
-    "hard_sigmoid",
-    "hard_swish",
-    "layer_norm",
-    "le",
-    "leaky_relu",
-    "log",
-    "log_sigmoid",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "lt",
-    "matmul",
-    "matmul_int",
-    "max",
-    "max_pool",
-    "min",
-    "mish",
-    "mul",
-    "mul_scaled",
-    "mul_shift",
-    "ne",
-    "neg",
-    "pad",
-    "permute",
-    "pow",
-    "prelu",
-    "quantise",
-    "reciprocal",
-    "reduce_max",
-    "reduce_mean",
-    "reduce_min",
-    "reduce_sum",
-    "relu",
-    "relu6",
-    "requant",
-    "requant_int",
-    "reshape",
-    "resize",
-    "rms_norm",
-    "round",
-    "rsqrt",
-    "selu",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
-    "sinh",
-    "slice",
-    "softmax",
-    "softplus",
-    "softsign",
-    "split",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "sub",
-    "sub_scaled",
-    "sub_shift",
-    "sum_pool",
-    "swish",
-    "tan",
-    "tanh",
-    "tile",
-    "transpose",
-    "unsqueeze",
-    "where",
-]
+__all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "avg_pool_int"]
+__all__ += ["batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor", "broadcast_to", "cast", "ceil", "clamp", "concat", "conv", "conv_int"]
+__all__ += ["cos", "cosh", "cumsum", "deconv", "deconv_int", "dequantise", "div", "elu", "embedding", "eq", "erf", "exp", "flatten", "flip"]
+__all__ += ["floor", "gather", "ge", "gelu", "group_norm", "gt", "hard_sigmoid", "hard_swish", "layer_norm", "le", "leaky_relu", "log"]
+__all__ += ["log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "matmul", "matmul_int", "max", "max_pool"]
+__all__ += ["min", "mish", "mul", "mul_scaled", "mul_shift", "ne", "neg", "pad", "permute", "pow", "prelu", "quantise", "reciprocal"]
+__all__ += ["reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "resize"]
+__all__ += ["rms_norm", "round", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign"]
+__all__ += ["split", "sqrt", "square", "squeeze", "stack", "sub", "sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile"]
+__all__ += ["transpose", "unsqueeze", "where"]
 
 
 def __getattr__(name: str) -> object:

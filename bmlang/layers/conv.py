@@ -23,7 +23,7 @@ from tpukernel.lang.signature import TensorSpec
 __all__ = ["Conv", "Deconv", "conv", "deconv"]
 
 
-def _checked(name: str, inputs: Sequence[TensorSpec | None], groups: Attribute, channels_first: bool) -> None:
+def check_shapes(name: str, inputs: Sequence[TensorSpec | None], groups: Attribute, channels_first: bool) -> None:
     """Shapes of x, weight and bias fit together; `channels_first` says which of the first two dimensions of weight are input channels."""
     x, weight, bias = inputs
     assert x is not None and weight is not None  # noqa: S101
@@ -61,7 +61,7 @@ class Conv(Layer):
         x, weight, _ = inputs
         assert x is not None and weight is not None  # noqa: S101
         dtype = common_dtype("conv", [x, weight], self.dtypes)
-        _checked("conv", inputs, attrs["groups"], channels_first=False)
+        check_shapes("conv", inputs, attrs["groups"], channels_first=False)
         windows = Windows.of("conv", x.shape[2:], weight.shape[2:], attrs)
         return TensorSpec((x.shape[0], weight.shape[0], *windows.out), dtype)
 
@@ -116,8 +116,8 @@ class Deconv(Layer):
         x, weight, _ = inputs
         assert x is not None and weight is not None  # noqa: S101
         dtype = common_dtype("deconv", [x, weight], self.dtypes)
-        _checked("deconv", inputs, attrs["groups"], channels_first=True)
-        oh, ow = _transposed_size(x.shape, weight.shape, attrs)
+        check_shapes("deconv", inputs, attrs["groups"], channels_first=True)
+        oh, ow = transposed_size(x.shape, weight.shape, attrs)
         if min(oh, ow) < 1:
             raise ShapeError(
                 f"deconv of x {list(x.shape)} with weight {list(weight.shape)} has {oh} rows and {ow} columns",
@@ -133,7 +133,7 @@ class Deconv(Layer):
         top, left, _, _ = quad("pad", attrs["pad"])
         groups = cast("int", attrs["groups"])
         (n, ic, h, w), (_, oc, kh, kw) = x.shape, weight.shape
-        oh, ow = _transposed_size(x.shape, weight.shape, attrs)
+        oh, ow = transposed_size(x.shape, weight.shape, attrs)
         parts = x.astype(np.float64).reshape(n, groups, ic // groups, h, w)
         kernels = weight.astype(np.float64).reshape(groups, ic // groups, oc, kh, kw)
         whole = np.zeros((n, groups, oc, top + oh + (h + kh) * sh + kh * dh, left + ow + (w + kw) * sw + kw * dw))
@@ -148,21 +148,32 @@ class Deconv(Layer):
     def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor:
         x, weight, bias = inputs
         assert x is not None and weight is not None  # noqa: S101
-        stride, dilation = pair("stride", attrs["stride"]), pair("dilation", attrs["dilation"])
-        kernels = _kernels(weight, cast("int", attrs["groups"]), rotated=stride == (1, 1))
-        reach = [(size - 1) * step for size, step in zip(weight.shape[2:], dilation, strict=True)]
-        more = pair("output_padding", attrs["output_padding"], 0)
-        top, left, bottom, right = quad("pad", attrs["pad"])
-        around = (reach[0] - top, reach[1] - left, reach[0] - bottom + more[0], reach[1] - right + more[1])
-        cropped = [max(-each, 0) for each in around]
-        insert = (stride[0] - 1, stride[1] - 1)
-        pad = tuple(max(each, 0) for each in around)
-        found = apply("bm::conv", x, kernels, bias, pad=pad, dilation=dilation, groups=attrs["groups"], insert=insert)
-        _, _, oh, ow = found.shape
-        return found[:, :, cropped[0] : oh - cropped[2], cropped[1] : ow - cropped[3]]
+        return as_conv("bm::conv", x, weight, bias, attrs)
 
 
-def _transposed_size(x: Sequence[int], weight: Sequence[int], attrs: Mapping[str, Attribute]) -> tuple[int, int]:
+def as_conv(op: str, x: Tensor, weight: Tensor, bias: Tensor | None, attrs: Mapping[str, Attribute], **others: Attribute) -> Tensor:
+    """A transposed convolution as a convolution of x with zeros between its rows and columns.
+
+    Args:
+        op: the layer of the convolution.
+        x, weight, bias, attrs: of the transposed convolution.
+        others: more arguments of the convolution.
+    """
+    stride, dilation = pair("stride", attrs["stride"]), pair("dilation", attrs["dilation"])
+    kernels = _kernels(weight, cast("int", attrs["groups"]), rotated=stride == (1, 1))
+    reach = [(size - 1) * step for size, step in zip(weight.shape[2:], dilation, strict=True)]
+    more = pair("output_padding", attrs["output_padding"], 0)
+    top, left, bottom, right = quad("pad", attrs["pad"])
+    around = (reach[0] - top, reach[1] - left, reach[0] - bottom + more[0], reach[1] - right + more[1])
+    cropped = [max(-each, 0) for each in around]
+    insert = (stride[0] - 1, stride[1] - 1)
+    pad = tuple(max(each, 0) for each in around)
+    found = apply(op, x, kernels, bias, pad=pad, dilation=dilation, groups=attrs["groups"], insert=insert, **others)
+    _, _, oh, ow = found.shape
+    return found[:, :, cropped[0] : oh - cropped[2], cropped[1] : ow - cropped[3]]
+
+
+def transposed_size(x: Sequence[int], weight: Sequence[int], attrs: Mapping[str, Attribute]) -> tuple[int, int]:
     """Rows and columns of the result of a transposed convolution."""
     stride, dilation = pair("stride", attrs["stride"]), pair("dilation", attrs["dilation"])
     more, (top, left, bottom, right) = pair("output_padding", attrs["output_padding"], 0), quad("pad", attrs["pad"])
@@ -200,7 +211,7 @@ def conv(
         groups: the channels are split into this many groups, each with its own kernels. Small groups are computed together, with zeros
             between them: an infinity in one of them makes NaNs in its neighbours.
     """
-    _check_groups("conv", groups)
+    check_groups("conv", groups)
     return apply("bm::conv", x, weight, bias, stride=stride, pad=pad, dilation=dilation, groups=groups)
 
 
@@ -229,10 +240,15 @@ def deconv(
         output_padding: rows and columns more, at the bottom and at the right.
         groups: as of `conv`.
     """
-    _check_groups("deconv", groups)
+    check_groups("deconv", groups)
     return apply("bm::deconv", x, weight, bias, stride=stride, pad=pad, dilation=dilation, output_padding=output_padding, groups=groups)
 
 
-def _check_groups(name: str, groups: int) -> None:
+def check_groups(name: str, groups: int) -> None:
+    """There is one group or more.
+
+    Raises:
+        OperatorArgumentError: otherwise.
+    """
     if isinstance(groups, bool) or groups < 1:
         raise OperatorArgumentError(f"{name} in {groups!r} groups", position=here(), help="give 1 or more")

@@ -2,305 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from math import prod
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bmlang.graph.graph import Array, Attribute
-from bmlang.layers.base import Call, Feed, Layer, LocalForm, Packed, Piece, lines
-from bmlang.layers.conv import Conv
+from bmlang.layers.base import Call, Layer, LocalForm
+from bmlang.layers.conv import Conv, Deconv, as_conv, check_groups
+from bmlang.layers.conv_decompose import decomposed_int
+from bmlang.layers.conv_int_forms import integer_form
 from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError
-from bmlang.layers.integers import Wide, centred_weights, whole_numbers, wrapped
-from bmlang.layers.memory import seen_as
-from bmlang.layers.region import Region, four
+from bmlang.layers.integers import Wide, whole_numbers, wrapped
 from bmlang.layers.registry import register
 from bmlang.layers.tensor import Operand, Tensor, apply, here
-from bmlang.layers.windows import Windows
-from tpukernel.chips.chip import Chip
-from tpukernel.chips.tensors import Layout
-from tpukernel.dtypes import Dtype, dtype_of, i8, i32, u8
+from tpukernel.dtypes import Dtype, i8, i32, u8
 from tpukernel.lang.signature import TensorSpec
-from tpukernel.lang.tensors import Tile
-from tpukernel.lang.weights import packed_weights
 
-__all__ = ["ConvInt", "conv_int"]
+__all__ = ["ConvInt", "DeconvInt", "conv_int", "deconv_int"]
 
 BYTES = (i8, u8)
 
 
-@register
-class ConvInt(Layer):
-    """x - input_zero_point convolved with weight - weight_zero_point, plus bias; padding stands for input_zero_point.
+class IntegerConv(Layer):
+    """What convolutions of integers share.
 
-    The sums are exact and wrap at 32 bits.
+    Attributes:
+        floats: the convolution of floats with the same shapes and windows.
     """
 
-    name = "bm::conv_int"
     inputs = ("x", "weight", "bias?")
-    defaults: Mapping[str, object] = {**Conv.defaults, "input_zero_point": 0, "weight_zero_point": 0}
     dtypes: tuple[Dtype, ...] = ()
+    floats: Layer
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
         x, weight, bias = inputs
         assert x is not None and weight is not None  # noqa: S101
+        told = self.name.removeprefix("bm::")
         for what, spec, allowed in (("x", x, BYTES), ("weight", weight, BYTES), ("bias", bias, (i32,))):
             if spec is not None and spec.dtype not in allowed:
                 names = " or ".join(each.name for each in allowed)
-                raise OperatorDtypeError(f"{what} of conv_int is {spec.dtype.name}", position=here(), help=f"give {names}")
-        shape = Conv().infer([None if spec is None else TensorSpec(spec.shape) for spec in inputs], attrs).shape
-        whole_numbers("input_zero_point of conv_int", attrs["input_zero_point"], *x.dtype.limits)
-        points = whole_numbers("weight_zero_point of conv_int", attrs["weight_zero_point"], *weight.dtype.limits)
-        if points.shape not in ((), (1,), (shape[1],)):
+                raise OperatorDtypeError(f"{what} of {told} is {spec.dtype.name}", position=here(), help=f"give {names}")
+        found = self.floats.infer([None if spec is None else TensorSpec(spec.shape) for spec in inputs], attrs)
+        assert isinstance(found, TensorSpec)  # noqa: S101
+        whole_numbers(f"input_zero_point of {told}", attrs["input_zero_point"], *x.dtype.limits)
+        points = whole_numbers(f"weight_zero_point of {told}", attrs["weight_zero_point"], *weight.dtype.limits)
+        if points.shape not in ((), (1,), (found.shape[1],)):
             raise OperatorArgumentError(
-                f"conv_int has {points.size} zero points of weights", position=here(), help=f"give one, or {shape[1]}: one of each channel"
+                f"{told} has {points.size} zero points of weights",
+                position=here(),
+                help=f"give one, or {found.shape[1]}: one of each channel",
             )
-        return TensorSpec(shape, i32)
+        return TensorSpec(found.shape, i32)
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
         x, weight, bias = inputs
         assert x is not None and weight is not None  # noqa: S101
         # Sums of fewer than 2 ** 37 products are exact in float64, and products of floats are quicker than those of integers.
         centred = x.astype(np.float64) - cast("int", attrs["input_zero_point"])
-        found = Conv().reference([centred, _centred(weight, attrs), bias], attrs)
-        return wrapped(found.astype(np.int64))
+        found = self.floats.reference([centred, self.centred(weight, attrs), bias], attrs)
+        return wrapped(np.asarray(found).astype(np.int64))
+
+    def centred(self, weight: Array, attrs: Mapping[str, Attribute]) -> Wide:
+        """Weights without their zero points."""
+        points = np.asarray(attrs["weight_zero_point"], np.int64)
+        return weight.astype(np.int64) - points.reshape(-1, *(1,) * (weight.ndim - 1))
+
+
+@register
+class ConvInt(IntegerConv):
+    """x - input_zero_point convolved with weight - weight_zero_point, plus bias; padding stands for input_zero_point.
+
+    The sums are exact and wrap at 32 bits.
+    """
+
+    name = "bm::conv_int"
+    defaults: Mapping[str, object] = {**Conv.defaults, "input_zero_point": 0, "weight_zero_point": 0}
+    floats = Conv()
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor | None:
+        x, weight, bias = inputs
+        assert x is not None and weight is not None  # noqa: S101
+        return decomposed_int(x, weight, bias, attrs)
 
     def local(self, call: Call) -> LocalForm | None:
-        x, weight = call.spec(0), call.spec(1)
-        windows = Windows.of("conv_int", x.shape[2:], weight.shape[2:], call.attrs)
-        if not windows.is_legal or call.constants[1] is None or (call.inputs[2] is not None and call.constants[2] is None):
-            return None
-        kind = _Depthwise if weight.shape[1] == 1 and call.attrs["groups"] == x.shape[1] == weight.shape[0] > 1 else _Dense
-        return kind(call, windows).form()
+        return integer_form(call)
 
 
-def _centred(weight: Array, attrs: Mapping[str, Attribute]) -> Wide:
-    """Weights without their zero points."""
-    points = np.asarray(attrs["weight_zero_point"], np.int64).reshape(-1, 1, 1, 1)
-    return weight.astype(np.int64) - points
+@register
+class DeconvInt(IntegerConv):
+    """The transpose of `bm::conv_int`, with weight (ic, oc / groups, kh, kw)."""
 
+    name = "bm::deconv_int"
+    defaults: Mapping[str, object] = {**Deconv.defaults, "input_zero_point": 0, "weight_zero_point": 0}
+    floats = Deconv()
 
-@dataclass(frozen=True)
-class _Form:
-    """What both kinds share: known weights, and sums to which the bias and the input's zero point are added beforehand."""
+    def centred(self, weight: Array, attrs: Mapping[str, Attribute]) -> Wide:
+        ic, oc, *taps = weight.shape
+        groups = cast("int", attrs["groups"])
+        points = np.broadcast_to(np.asarray(attrs["weight_zero_point"], np.int64).reshape(-1), (groups * oc,)).reshape(groups, 1, oc, 1)
+        return (weight.astype(np.int64).reshape(groups, ic // groups, oc, -1) - points).reshape(ic, oc, *taps)
 
-    call: Call
-    windows: Windows
-
-    @cached_property
-    def chip(self) -> Chip:
-        return self.call.chip
-
-    @cached_property
-    def centred(self) -> Wide:
-        """Weights (oc, ic of a group, kh, kw) without their zero points."""
-        return _centred(cast("Array", self.call.constants[1]), self.call.attrs)
-
-    @cached_property
-    def input_zero_point(self) -> int:
-        return cast("int", self.call.attrs["input_zero_point"])
-
-    @cached_property
-    def start(self) -> NDArray[np.int32]:
-        """What the sums of each output channel begin with: the tensor unit convolves x itself, padded with its zero point."""
-        sums = -self.input_zero_point * self.centred.sum((1, 2, 3))
-        bias = self.call.constants[2]
-        return wrapped(sums if bias is None else sums + bias.reshape(-1).astype(np.int64))
-
-    def aligned(self, size: int) -> int:
-        return -(-size // self.chip.eu_bytes) * self.chip.eu_bytes
-
-
-class _Dense(_Form):
-    """Each output channel sees all input channels of its group; the weights of others in the same lanes are 0."""
-
-    @cached_property
-    def packed_weight(self) -> Array:
-        """Weights that the tensor unit takes: without zero points, where 8 bits hold them."""
-        centred = centred_weights(self.centred)
-        return cast("Array", self.call.constants[1]) if centred is None else centred
-
-    @cached_property
-    def zero_points(self) -> Array | None:
-        """What the tensor unit subtracts from the weights of each output channel; None where nothing is left to do."""
-        if self.packed_weight is not self.call.constants[1]:
-            return None
-        points = np.asarray(self.call.attrs["weight_zero_point"]).reshape(-1)
-        return np.broadcast_to(points, (self.centred.shape[0],)).astype(self.packed_weight.dtype) if points.any() else None
-
-    def sources(self, channels: Region) -> tuple[int, int]:
-        """First input channel that a box of output channels needs, in lane 0, and how many."""
-        oc, ic, _, _ = self.centred.shape
-        each = oc // cast("int", self.call.attrs["groups"])
-        first = channels.start[1] // each * ic // self.chip.lanes * self.chip.lanes
-        return first, ((channels.end[1] - 1) // each + 1) * ic - first
-
-    def dense(self, region: Region) -> Array:
-        """Weights of a box of output channels for the input channels of `sources`."""
-        oc, ic, kh, kw = self.centred.shape
-        first, count = self.sources(region)
-        each = oc // cast("int", self.call.attrs["groups"])
-        none = np.zeros(oc, self.packed_weight.dtype) if self.zero_points is None else self.zero_points
-        found = np.empty((region.size[1], count, kh, kw), self.packed_weight.dtype)
-        for row, channel in enumerate(range(region.start[1], region.end[1])):
-            begin = channel // each * ic - first
-            found[row] = none[channel]
-            found[row, begin : begin + ic] = self.packed_weight[channel]
-        return found
-
-    def form(self) -> LocalForm:
-        n, oc, oh, ow = self.call.outputs[0].shape
-        lanes = self.chip.lanes
-        by_channel = self.zero_points is not None and len(set(self.zero_points.tolist())) > 1
-        points = (Packed(self.pack_pads, "c"),) if by_channel else ()
-        return LocalForm(
-            out=(n, oc, oh, ow),
-            feeds={0: Feed(four(self.call.spec(0).shape), lambda region: self.windows.region(region, self.sources(region)))},
-            tile=self.tile,
-            cut=self.windows.cut(lanes),
-            packed=(Packed(self.pack), *points),
-            at_once=(1 if oc > lanes or self.call.attrs["groups"] != 1 else 0, lanes, 0, 0),
-            cycles=self.cycles,
-        )
-
-    def cycles(self, region: Region) -> int:
-        n, c, h, w = region.size
-        depth = -(-self.sources(region)[1] // 64)
-        each = n * -(-c // self.chip.lanes) * -(-h * w // 4) * depth * prod(self.windows.kernel)
-        return each + (lines(region, i32, self.chip) if self.start.any() else 0)
-
-    def places(self, region: Region) -> tuple[int, int]:
-        """Where the first sums and the zero points lie behind the weights of a channel."""
-        pack = self.chip.weight_pack[i8]
-        sums = self.aligned(-(-self.sources(region)[1] // pack) * pack * prod(self.windows.kernel))
-        return sums, sums + self.chip.eu_bytes
-
-    def pack(self, region: Region) -> Array:
-        """A row for each output channel: weights, what its sums begin with, its zero point."""
-        span = slice(region.start[1], region.end[1])
-        rows = packed_weights(self.dense(region), self.chip).view(np.uint8)
-        sums, point = self.places(region)
-        data = np.zeros((region.size[1], point + 4 if self.zero_points is not None else sums + 4 if self.start.any() else sums), np.uint8)
-        data[:, : rows.shape[1]] = rows
-        if self.start.any():
-            data[:, sums : sums + 4] = self.start[span].reshape(-1, 1).view(np.uint8)
-        if self.zero_points is not None:
-            data[:, point] = self.zero_points[span].view(np.uint8)
-        return data.view(np.uint32).reshape(1, region.size[1], 1, -1)
-
-    def pack_pads(self, region: Region) -> Array:
-        """The value of padding for each input channel, which the tensor unit wants as a table when zero points are one."""
-        lanes = min(self.sources(region)[1], self.chip.lanes)
-        words = -(-self.sources(region)[1] // self.chip.lanes) * 2
-        row = np.full(-(-words // 4) * 4, self.input_zero_point).astype(self.call.spec(0).dtype.numpy).view(np.uint32)
-        return np.tile(row, (lanes, 1)).reshape(1, lanes, 1, -1)
-
-    def tile(self, piece: Piece) -> None:
-        k, region = piece.k, piece.region
-        count, (_, depth) = region.size[1], self.sources(region)
-        sums, point = self.places(region)
-        dtype = dtype_of(self.packed_weight.dtype)
-        weights = seen_as(k, piece.packed[0], (count, depth, *self.windows.kernel), dtype, Layout.WEIGHT)
-        zero_point, pad_value = self.zero_point_operands(piece, dtype, point)
-        if self.start.any():
-            k.tiu.copy(piece.out, seen_as(k, piece.packed[0], (1, count, 1, 1), i32, Layout.COMPACT, sums))
-        k.tiu.conv2d_asym(
-            piece.out,
-            piece.ins[0],
-            weights,
-            zero_point=zero_point,
-            pad_value=pad_value,
-            stride=self.windows.stride,
-            padding=self.windows.padding(region),
-            dilation=self.windows.dilation,
-            accumulate=bool(self.start.any()),
-        )
-
-    def zero_point_operands(self, piece: Piece, dtype: Dtype, place: int) -> tuple[Tile | int, Tile | int]:
-        """Zero points of weights and values of padding: both tables or both numbers."""
-        if len(piece.packed) == 1:
-            return (0 if self.zero_points is None else int(self.zero_points[0].item())), self.input_zero_point
-        points = seen_as(piece.k, piece.packed[0], (1, piece.region.size[1], 1, 1), dtype, Layout.COMPACT, place)
-        shape = (1, self.sources(piece.region)[1], 1, 2)
-        return points, seen_as(piece.k, piece.packed[1], shape, self.call.spec(0).dtype, Layout.COMPACT)
-
-
-class _Depthwise(_Form):
-    """Each channel has its own kernel. Weights that 8 bits do not hold are sums of weights that they do, convolved one after the other."""
-
-    @cached_property
-    def parts(self) -> list[Array]:
-        """Weights of 8 bits (c, taps) whose sum are the weights without zero points."""
-        return [part.reshape(part.shape[0], -1) for part in self._parts()]
-
-    def _parts(self) -> Iterator[Array]:
-        left = self.centred
-        while (fitting := centred_weights(left)) is None:
-            part = np.clip(left, *i8.limits)
-            yield part.astype(np.int8)
-            left = left - part
-        yield fitting
-
-    @property
-    def step(self) -> int:
-        """Bytes of a lane for the weights of one part."""
-        return self.aligned(prod(self.windows.kernel))
-
-    def form(self) -> LocalForm:
-        n, c, oh, ow = self.call.outputs[0].shape
-        lanes = self.chip.lanes
-        return LocalForm(
-            out=(n, c, oh, ow),
-            feeds={0: Feed(four(self.call.spec(0).shape), lambda region: self.windows.region(region, (region.start[1], region.size[1])))},
-            tile=self.tile,
-            cut=self.windows.cut(lanes),
-            packed=(Packed(self.pack),),
-            at_once=(1 if c > lanes else 0, lanes, 0, 0),
-            scratch=lambda region: self.scratch(region) if len(self.parts) > 1 else 0,
-            cycles=self.cycles,
-        )
-
-    def scratch(self, region: Region) -> int:
-        n, c, h, w = region.size
-        return n * -(-c // self.chip.lanes) * self.aligned(h * w * 4)
-
-    def cycles(self, region: Region) -> int:
-        count = lines(region, i32, self.chip)
-        factor = 3 if min(self.windows.stride) > 1 else 1
-        return count * prod(self.windows.kernel) * factor * len(self.parts) + count * (len(self.parts) - 1)
-
-    def pack(self, region: Region) -> Array:
-        """A row for each channel: the weights of each part, then what the sums begin with, then 0."""
-        span = slice(region.start[1], region.end[1])
-        sums = len(self.parts) * self.step
-        data = np.zeros((region.size[1], sums + self.chip.eu_bytes + 4), np.uint8)
-        for number, part in enumerate(self.parts):
-            data[:, number * self.step : number * self.step + part.shape[1]] = part[span].view(np.uint8)
-        data[:, sums : sums + 4] = self.start[span].reshape(-1, 1).view(np.uint8)
-        return data.view(np.uint32).reshape(1, region.size[1], 1, -1)
-
-    def tile(self, piece: Piece) -> None:
-        k, region = piece.k, piece.region
-        count, sums = region.size[1], len(self.parts) * self.step
-        for number, part in enumerate(self.parts):
-            out = k.local(region.size, i32, name="part") if number else piece.out
-            bias = sums + (self.chip.eu_bytes if number else 0)
-            k.tiu.depthwise2d_int(
-                out,
-                piece.ins[0],
-                seen_as(k, piece.packed[0], (1, count, *self.windows.kernel), dtype_of(part.dtype), Layout.COMPACT, number * self.step),
-                seen_as(k, piece.packed[0], (1, count, 1, 1), i32, Layout.COMPACT, bias),
-                pad_value=self.input_zero_point,
-                stride=self.windows.stride,
-                padding=self.windows.padding(region),
-                dilation=self.windows.dilation,
-            )
-            if number:
-                k.tiu.add(piece.out, piece.out, out, saturate=False)
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor:
+        x, weight, bias = inputs
+        assert x is not None and weight is not None  # noqa: S101
+        points = {name: attrs[name] for name in ("input_zero_point", "weight_zero_point")}
+        return as_conv("bm::conv_int", x, weight, bias, attrs, **points)
 
 
 def conv_int(
@@ -321,8 +128,8 @@ def conv_int(
 
     Args:
         x: (n, ic, h, w), i8 or u8.
-        weight: (oc, ic / groups, kh, kw), i8 or u8; a numpy array.
-        bias: (oc), i32; a numpy array.
+        weight: (oc, ic / groups, kh, kw), i8 or u8; zero points of a numpy array cost nothing, those of a tensor are taken off afterwards.
+        bias: (oc), i32.
         stride: rows and columns from one window to the next.
         pad: rows and columns around x that stand for 0: top, left, bottom, right; or one number for all.
         dilation: distance of neighbouring taps, rows and columns.
@@ -330,9 +137,7 @@ def conv_int(
         input_zero_point: the number of x that means 0.
         weight_zero_point: the number of weight that means 0; or one for each output channel.
     """
-    if isinstance(groups, bool) or groups < 1:
-        raise OperatorArgumentError(f"conv_int in {groups!r} groups", position=here(), help="give 1 or more")
-    points = np.asarray(weight_zero_point)
+    check_groups("conv_int", groups)
     return apply(
         "bm::conv_int",
         x,
@@ -343,5 +148,52 @@ def conv_int(
         dilation=dilation,
         groups=groups,
         input_zero_point=input_zero_point,
-        weight_zero_point=points.tolist() if points.size > 1 else points.reshape(-1)[0].item(),
+        weight_zero_point=plain_points(weight_zero_point),
     )
+
+
+def deconv_int(
+    x: Operand,
+    weight: Operand,
+    bias: Operand | None = None,
+    *,
+    stride: int | Sequence[int] = (1, 1),
+    pad: int | Sequence[int] = (0, 0, 0, 0),
+    dilation: int | Sequence[int] = (1, 1),
+    output_padding: int | Sequence[int] = (0, 0),
+    groups: int = 1,
+    input_zero_point: int = 0,
+    weight_zero_point: int | Sequence[int] | Array = 0,
+) -> Tensor:
+    """The exact sums, i32, of a transposed convolution of 8-bit integers: the transpose of `conv_int`.
+
+    Args:
+        x: (n, ic, h, w), i8 or u8.
+        weight: (ic, oc / groups, kh, kw), i8 or u8.
+        bias: (oc), i32.
+        stride: rows and columns of the result from one element of x to the next.
+        pad: rows and columns of the full result that are cut off: top, left, bottom, right; or one number for all.
+        dilation: distance of neighbouring taps, rows and columns.
+        output_padding: rows and columns more, at the bottom and at the right.
+        groups, input_zero_point, weight_zero_point: as of `conv_int`.
+    """
+    check_groups("deconv_int", groups)
+    return apply(
+        "bm::deconv_int",
+        x,
+        weight,
+        bias,
+        stride=stride,
+        pad=pad,
+        dilation=dilation,
+        output_padding=output_padding,
+        groups=groups,
+        input_zero_point=input_zero_point,
+        weight_zero_point=plain_points(weight_zero_point),
+    )
+
+
+def plain_points(points: int | Sequence[int] | Array) -> int | list[int]:
+    """Zero points as an argument of a layer: one number, or one of each channel."""
+    array = np.asarray(points)
+    return array.tolist() if array.size > 1 else array.reshape(-1)[0].item()

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+import pytest
 
 import bmlang as bm
+from bmlang.compiler.errors import NoFormError
 from bmlang.compiler.passes.decompose import decompose
 from bmlang.compiler.pipeline import prepared
 from bmlang.graph import verify
+from bmlang.graph.graph import Array, Attribute
+from bmlang.layers.base import Layer
 from bmlang.layers.reference import run_reference
+from bmlang.layers.registry import register
+from bmlang.layers.tensor import apply
 from tests.support.agreement import numbers
+from tpukernel.lang.signature import TensorSpec
 
 
 @bm.function
@@ -56,3 +65,25 @@ def test_constants_are_arranged_when_the_model_is_compiled() -> None:
     for mode in (bm.f32, bm.f16):
         graph = prepared(deconvolved.traced({"x": (1, 6, 5, 5)}), mode)
         assert {node.op for node in graph.nodes} <= {"bm::conv", "bm::cast"}
+
+
+def test_a_layer_that_nothing_computes() -> None:
+    class Idea(Layer):
+        name = "decompose::idea"
+
+        def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+            assert inputs[0] is not None
+            return inputs[0]
+
+        def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+            assert inputs[0] is not None
+            return inputs[0]
+
+    register(Idea)
+
+    @bm.function
+    def hopes(x: bm.Tensor) -> bm.Tensor:
+        return apply("decompose::idea", x)
+
+    with pytest.raises(NoFormError, match="no way to compute decompose::idea"):
+        hopes(np.ones((2, 3), np.float32))

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import bmlang as bm
-from bmlang.compiler.errors import NoFormError
 from bmlang.graph.graph import Array
 from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError, ShapeError
 from tests.support.layers import integers, run_exactly
@@ -132,10 +131,33 @@ def test_what_does_not_fit_is_refused() -> None:
         traced(weight, groups=3)
 
 
-def test_weights_are_known() -> None:
-    @bm.function
-    def convolved(x: bm.Tensor, weight: bm.Tensor) -> bm.Tensor:
-        return bm.conv_int(x, weight)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_weights_that_the_caller_gives(case: Case) -> None:
+    generator = np.random.default_rng(3)
+    source = bm.u8 if case.more.get("groups") == 70 else bm.i8
+    points = generator.integers(0, 99, case.weight[0]).tolist()
 
-    with pytest.raises(NoFormError):
-        convolved(np.ones((1, 3, 8, 8), np.int8), np.ones((2, 3, 1, 1), np.int8))
+    def convolved(x: bm.Tensor, weight: bm.Tensor, bias: bm.Tensor) -> tuple[bm.Tensor, ...]:
+        plain = bm.conv_int(x, weight, **case.more)  # pyright: ignore[reportArgumentType]
+        found = bm.conv_int(x, weight, bias, input_zero_point=7, weight_zero_point=points, **case.more)  # pyright: ignore[reportArgumentType]
+        return plain, found
+
+    inputs = {"x": integers(generator, case.x, source), "weight": integers(generator, case.weight, bm.u8)}
+    run_exactly(convolved, {**inputs, "bias": integers(generator, (case.weight[0],), bm.i32, 1000)})
+
+
+@pytest.mark.parametrize(("groups", "known"), [(1, False), (4, True), (68, False), (68, True)])
+def test_transposed(groups: int, known: bool) -> None:
+    generator = np.random.default_rng(groups)
+    inputs = {"x": integers(generator, (2, 68, 5, 4), bm.u8), "weight": integers(generator, (68, 68 // groups, 3, 4), bm.u8)}
+
+    def transposed(x: bm.Tensor, weight: bm.Tensor | Array) -> bm.Tensor:
+        return bm.deconv_int(x, weight, stride=(2, 1), pad=1, output_padding=(1, 0), groups=groups, input_zero_point=3, weight_zero_point=9)
+
+    def given(x: bm.Tensor, weight: bm.Tensor) -> bm.Tensor:
+        return transposed(x, weight)
+
+    def taken(x: bm.Tensor) -> bm.Tensor:
+        return transposed(x, inputs["weight"])
+
+    run_exactly(taken if known else given, {"x": inputs["x"]} if known else inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ import bmlang as bm
 from bmlang.graph.graph import Array
 from bmlang.layers.tensor import Tensor
 from tests.support.operators.base import FLOATS, Draw, Example, Operator, Reals, one, unit, wide
-from tests.support.operators.products import convolved, windows
+from tests.support.operators.products import convolved, scattered, windows
 from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16
 
 __all__ = ["OPERATORS"]
@@ -121,6 +121,42 @@ def _points(draw: Draw, dtype: Dtype, count: int) -> Array:
     return np.zeros(1, np.int64) if kind == 0 else draw.random.integers(*dtype.limits, 1 if kind == 1 else count, endpoint=True)
 
 
+class _Convolution(NamedTuple):
+    """What a convolution of integers is of."""
+
+    x: Array
+    weight: Array
+    bias: Array | None
+    point: int
+    points: Array
+
+    @property
+    def given(self) -> int | Array:
+        """Zero points of weights as an argument."""
+        return int(self.points[0]) if self.points.size == 1 else self.points
+
+    def example(self, draw: Draw, sums: Reals, convolve: Callable[..., Tensor]) -> Example:
+        """The use whose sums, without the bias, are known; the weights come from the caller or are a constant."""
+        added = 0 if self.bias is None else wide(self.bias).reshape(1, -1, *(1,) * (sums.ndim - 2))
+        weight, bias = self.weight, self.bias
+        if draw.integer(0, 2) == 0:
+            inputs = [self.x, weight] if bias is None else [self.x, weight, bias]
+
+            def of_tensors(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+                return convolve(a, b, c)
+
+            return one(inputs, of_tensors, _wrapped(sums + added))
+        return one([self.x], lambda a: convolve(a, weight, bias), _wrapped(sums + added))
+
+
+def _integer_convolution(draw: Draw, dtype: Dtype, x: tuple[int, ...], weight: tuple[int, ...], channels: int) -> _Convolution:
+    """Operands of these shapes."""
+    kind = draw.choice((i8, u8))
+    bias = draw.random.integers(-(2**20), 2**20, channels).astype(np.int32) if draw.integer(0, 1) else None
+    point, points = int(draw.choice((0, *dtype.limits, 3))), _points(draw, kind, channels)
+    return _Convolution(draw.integers(x, dtype), draw.integers(weight, kind), bias, point, points)
+
+
 def _conv_int(draw: Draw, dtype: Dtype) -> Example:
     groups = draw.choice((1, 1, 1, 2, 3))
     ic, oc = (max(1, draw.size(67) // groups) for _ in range(2))
@@ -128,23 +164,59 @@ def _conv_int(draw: Draw, dtype: Dtype) -> Example:
         groups, ic, oc = draw.size(67), 1, 1
     kernel, stride, dilation = ((draw.integer(1, most), draw.integer(1, most)) for most in (3, 3, 2))
     pad = tuple(draw.integer(0, 2) for _ in range(4))
+    if draw.integer(0, 5) == 0:  # more than one command can do
+        stride, pad = (draw.integer(1, 17), draw.integer(14, 17)), (draw.integer(0, 17), 0, 1, draw.integer(14, 17))
     h, w = ((kernel[axis] - 1) * dilation[axis] + draw.integer(1, 7) for axis in (0, 1))
-    kind = draw.choice((i8, u8))
-    x = draw.integers((draw.integer(1, 2), ic * groups, h, w), dtype)
-    weight = draw.integers((oc * groups, ic, *kernel), kind)
-    bias = draw.random.integers(-(2**20), 2**20, oc * groups).astype(np.int32) if draw.integer(0, 1) else None
-    point, points = int(draw.choice((0, *dtype.limits, 3))), _points(draw, kind, oc * groups)
-    taps = windows(wide(x) - point, kernel, stride, dilation, pad, 0.0)
-    wanted = convolved(taps, wide(weight) - wide(points).reshape(-1, 1, 1, 1), groups)
-    added = np.zeros(oc * groups) if bias is None else wide(bias)
-    given = int(points[0]) if points.size == 1 else points
+    of = _integer_convolution(draw, dtype, (draw.integer(1, 2), ic * groups, h, w), (oc * groups, ic, *kernel), oc * groups)
+    taps = windows(wide(of.x) - of.point, kernel, stride, dilation, pad, 0.0)
+    sums = convolved(taps, wide(of.weight) - wide(of.points).reshape(-1, 1, 1, 1), groups)
 
-    def body(a: Tensor) -> Tensor:
+    def convolve(x: Tensor, weight: Tensor | Array, bias: Tensor | Array | None) -> Tensor:
         return bm.conv_int(
-            a, weight, bias, stride=stride, pad=pad, dilation=dilation, groups=groups, input_zero_point=point, weight_zero_point=given
+            x,
+            weight,
+            bias,
+            stride=stride,
+            pad=pad,
+            dilation=dilation,
+            groups=groups,
+            input_zero_point=of.point,
+            weight_zero_point=of.given,
         )
 
-    return one([x], body, _wrapped(wanted + added.reshape(1, -1, 1, 1)))
+    return of.example(draw, sums, convolve)
+
+
+def _deconv_int(draw: Draw, dtype: Dtype) -> Example:
+    groups = draw.choice((1, 1, 2, 3))
+    ic, oc = draw.size(31), draw.size(31)
+    if draw.integer(0, 4) == 0:  # each channel by itself
+        groups, ic, oc = draw.size(67), 1, 1
+    kernel, stride, dilation = ((draw.integer(1, most), draw.integer(1, most)) for most in (4, 3, 2))
+    more = (draw.integer(0, stride[0] - 1), draw.integer(0, stride[1] - 1))
+    top, left, bottom, right = pad = tuple(draw.integer(0, (kernel[axis % 2] - 1) * dilation[axis % 2] // 2) for axis in range(4))
+    shape = (draw.integer(1, 2), ic * groups, draw.integer(1, 7), draw.integer(1, 7))
+    of = _integer_convolution(draw, dtype, shape, (ic * groups, oc, *kernel), oc * groups)
+    points = np.broadcast_to(wide(of.points), oc * groups).reshape(groups, 1, oc, 1, 1)
+    kernels = wide(of.weight).reshape(groups, ic, oc, *kernel) - points
+    full = scattered(wide(of.x) - of.point, kernels.reshape(of.weight.shape), groups, stride, dilation, more)
+    sums = full[:, :, top : full.shape[2] - bottom, left : full.shape[3] - right]
+
+    def convolve(x: Tensor, weight: Tensor | Array, bias: Tensor | Array | None) -> Tensor:
+        return bm.deconv_int(
+            x,
+            weight,
+            bias,
+            stride=stride,
+            pad=pad,
+            dilation=dilation,
+            output_padding=more,
+            groups=groups,
+            input_zero_point=of.point,
+            weight_zero_point=of.given,
+        )
+
+    return of.example(draw, sums, convolve)
 
 
 def _matmul_int(draw: Draw, dtype: Dtype) -> Example:
@@ -208,6 +280,7 @@ OPERATORS = (
     *(_scaled(operation) for operation in TWO),
     Operator("matmul_int", (i8, u8), _matmul_int),
     Operator("conv_int", (i8, u8), _conv_int),
+    Operator("deconv_int", (i8, u8), _deconv_int),
     Operator("quantise", FLOATS, _quantise),
     Operator("dequantise", (*NARROW, i32), _dequantise),
     Operator("requant", SUMS, _requant),

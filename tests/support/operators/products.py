@@ -13,7 +13,7 @@ from bmlang.layers.tensor import Tensor
 from tests.support.operators.base import FLOATS, Draw, Example, Operator, Reals, one, unit, wide
 from tpukernel.dtypes import Dtype, f32, i8, u8
 
-__all__ = ["OPERATORS", "convolved", "windows"]
+__all__ = ["OPERATORS", "convolved", "scattered", "windows"]
 
 SMALL = unit(f32)
 
@@ -113,7 +113,7 @@ def _conv(draw: Draw, dtype: Dtype) -> Example:
     return one([x], lambda a: bm.conv(a, weight, bias, stride=stride, pad=pad, dilation=dilation, groups=groups), wanted, bound)
 
 
-def _scattered(x: Reals, weight: Reals, groups: int, stride: tuple[int, int], dilation: tuple[int, int], more: tuple[int, int]) -> Reals:
+def scattered(x: Reals, weight: Reals, groups: int, stride: tuple[int, int], dilation: tuple[int, int], more: tuple[int, int]) -> Reals:
     """What each element of x (n, ic, h, w) adds to the full result, with weight (ic, oc / groups, kh, kw)."""
     n, ic, h, w = x.shape
     _, oc, kh, kw = weight.shape
@@ -139,8 +139,8 @@ def _deconv(draw: Draw, dtype: Dtype) -> Example:
     x = draw.numbers((n, ic * groups, draw.integer(1, 7), draw.integer(1, 7)), dtype, -2, 2)
     weight = draw.numbers((ic * groups, oc, *kernel), dtype, -1, 1)
     bias = draw.numbers((oc * groups,), dtype) if draw.integer(0, 1) else None
-    full = _scattered(wide(x), wide(weight), groups, stride, dilation, more)
-    size = _scattered(np.abs(wide(x)), np.abs(wide(weight)), groups, stride, dilation, more)
+    full = scattered(wide(x), wide(weight), groups, stride, dilation, more)
+    size = scattered(np.abs(wide(x)), np.abs(wide(weight)), groups, stride, dilation, more)
     box = np.s_[:, :, top : full.shape[2] - bottom, left : full.shape[3] - right]
     added = np.zeros(oc * groups) if bias is None else wide(bias)
     wanted, size = full[box] + added.reshape(1, -1, 1, 1), size[box] + np.abs(added).reshape(1, -1, 1, 1)
