@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tpukernel.chips.chip import Engine
     from tpukernel.isa.sources import CommandStreams
 
-__all__ = ["GroupPlace", "groups_of", "read_streams"]
+__all__ = ["GroupPlace", "groups_of", "read_streams", "streams_of"]
 
 
 @dataclass(frozen=True)
@@ -54,25 +54,36 @@ def read_streams(path: Path) -> list[CommandStreams] | None:
         FormatError: it is damaged.
         OSError: it cannot be read.
     """
-    from tpukernel.isa.sources import CommandStreams
-
     with path.open("rb") as file:
         if file.read(4) != MAGIC.to_bytes(4, "little"):
             return None
-    model = load(path).model
+    return [streams for _, streams in streams_of(load(path).model)]
+
+
+def streams_of(model: Model) -> list[tuple[GroupPlace, CommandStreams]]:
+    """The streams of each command group of a model, in order.
+
+    Raises:
+        NodeMapError: what the file tells of its operators is damaged.
+    """
+    from tpukernel.isa.sources import CommandStreams
+
     places = list(groups_of(model))
     groups = Counter(id(place.stage) for place in places)
     # Of a stage of several groups, none does all of the work.
     io = [_io_bytes(place.stage) if groups[id(place.stage)] == 1 else (None, None) for place in places]
     return [
-        CommandStreams(
-            place.title,
-            model.chip,
-            tiu=bytes(place.group.binary_bdc.data) if place.group.binary_bdc else b"",
-            gdma=bytes(place.group.binary_gdma.data) if place.group.binary_gdma else b"",
-            read_bytes=read,
-            written_bytes=written,
-            names=_names(place),
+        (
+            place,
+            CommandStreams(
+                place.title,
+                model.chip,
+                tiu=bytes(place.group.binary_bdc.data) if place.group.binary_bdc else b"",
+                gdma=bytes(place.group.binary_gdma.data) if place.group.binary_gdma else b"",
+                read_bytes=read,
+                written_bytes=written,
+                names=_names(place),
+            ),
         )
         for place, (read, written) in zip(places, io, strict=True)
     ]

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import packages_distributions
 
+from bmlang.cli import report
 from bmlang.cli.output import json_text, printable
 from bmlang.layers.base import Layer
 from bmlang.layers.registry import all_layers, failures
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     layers = commands.add_parser("layers", help="every layer, its arguments, and where it comes from")
     layers.add_argument("--json", action="store_true", help="as JSON")
     layers.set_defaults(run=_layers)
+    report.add_parser(commands)
     parsed = parser.parse_args(arguments)
     try:
         print(parsed.run(parsed))

@@ -19,9 +19,11 @@ from bmlang.graph.graph import Array, Graph
 from bmlang.program.folder import save_folder
 from bmlang.program.function import Buildable, Function, Specs, mode_of
 from bmlang.program.package import package
+from bmlang.program.report import model_facts, report_page
 from bmlang.runtime import Runtime
 from tpukernel.chips.chip import Chip, chip_of
 from tpukernel.cost import Timeline
+from tpukernel.files import save_atomically
 
 __all__ = ["CompiledStage", "Model", "compile"]
 
@@ -85,6 +87,20 @@ class Model:
             OSError: a file cannot be written.
         """
         return save_folder(self.bmodel, self.runtime, Path(path), inputs or {})
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> str:
+        """What the model holds and how long it takes, as one page of HTML: nets, stages, layers, memory, timeline.
+
+        Args:
+            path: where the page is written to, too.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        page = report_page(model_facts(self.bmodel, ", ".join(net.name for net in self.bmodel.model.net)))
+        if path is not None:
+            save_atomically(Path(path), [page.encode()])
+        return page
 
     @cached_property
     def runtime(self) -> Runtime:
