@@ -76,10 +76,13 @@ if TYPE_CHECKING:
     from bmlang.layers.power import pow
     from bmlang.layers.quantise import dequantise, quantise, requant
     from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_min, reduce_sum
+    from bmlang.layers.regions import nms, roi_align, roi_extractor
     from bmlang.layers.requant_int import requant_int
     from bmlang.layers.resize import resize
+    from bmlang.layers.selection import fill_up, masked_select, nonzero, real_shape, unique
     from bmlang.layers.shape import flatten, reshape, squeeze, unsqueeze
     from bmlang.layers.softmax import softmax
+    from bmlang.layers.sorting import argsort, sort, sort_by_key, topk
     from bmlang.layers.tensor import Tensor
     from bmlang.program.check import layer_check
     from bmlang.program.compile import Model, compile
@@ -147,10 +150,13 @@ HOMES = {
     "bmlang.layers.power": ("pow",),
     "bmlang.layers.quantise": ("dequantise", "quantise", "requant"),
     "bmlang.layers.reduce": ("reduce_max", "reduce_mean", "reduce_min", "reduce_sum"),
+    "bmlang.layers.regions": ("nms", "roi_align", "roi_extractor"),
     "bmlang.layers.requant_int": ("requant_int",),
     "bmlang.layers.resize": ("resize",),
+    "bmlang.layers.selection": ("fill_up", "masked_select", "nonzero", "real_shape", "unique"),
     "bmlang.layers.shape": ("flatten", "reshape", "squeeze", "unsqueeze"),
     "bmlang.layers.softmax": ("softmax",),
+    "bmlang.layers.sorting": ("argsort", "sort", "sort_by_key", "topk"),
     "bmlang.layers.tensor": ("Tensor",),
     "bmlang.program.check": ("layer_check",),
     "bmlang.program.compile": ("Model", "compile"),
@@ -163,16 +169,17 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
-__all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "avg_pool", "avg_pool_int"]
-__all__ += ["batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor", "broadcast_to", "cast", "ceil", "clamp", "concat", "conv", "conv_int"]
-__all__ += ["cos", "cosh", "cumsum", "deconv", "deconv_int", "dequantise", "div", "elu", "embedding", "eq", "erf", "exp", "flatten", "flip"]
-__all__ += ["floor", "gather", "ge", "gelu", "group_norm", "gt", "hard_sigmoid", "hard_swish", "layer_norm", "le", "leaky_relu", "log"]
-__all__ += ["log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "matmul", "matmul_int", "max", "max_pool"]
-__all__ += ["min", "mish", "mul", "mul_scaled", "mul_shift", "ne", "neg", "pad", "permute", "pow", "prelu", "quantise", "reciprocal"]
-__all__ += ["reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "resize"]
-__all__ += ["rms_norm", "round", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign"]
+__all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "argsort", "avg_pool"]
+__all__ += ["avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor", "broadcast_to", "cast", "ceil", "clamp", "concat"]
+__all__ += ["conv", "conv_int", "cos", "cosh", "cumsum", "deconv", "deconv_int", "dequantise", "div", "elu", "embedding", "eq", "erf"]
+__all__ += ["exp", "fill_up", "flatten", "flip", "floor", "gather", "ge", "gelu", "group_norm", "gt", "hard_sigmoid", "hard_swish"]
+__all__ += ["layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "lt"]
+__all__ += ["masked_select", "matmul", "matmul_int", "max", "max_pool", "min", "mish", "mul", "mul_scaled", "mul_shift", "ne", "neg", "nms"]
+__all__ += ["nonzero", "pad", "permute", "pow", "prelu", "quantise", "real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min"]
+__all__ += ["reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor", "round"]
+__all__ += ["rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign", "sort", "sort_by_key"]
 __all__ += ["split", "sqrt", "square", "squeeze", "stack", "sub", "sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile"]
-__all__ += ["transpose", "unsqueeze", "where"]
+__all__ += ["topk", "transpose", "unique", "unsqueeze", "where"]
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Which operator of a model each command belongs to, kept in the file: `NetParameter.net_profile`.
+"""Which operator of a model each command, and each subnet for the host, belongs to, kept in the file: `NetParameter.net_profile`.
 
 The field is the one in which the official compiler keeps what its profiler knows about layers (`--debug`); its contents are the compiler's
 own. Runtimes copy commands and coefficients and leave it alone, and the official tool carries it along when it combines files. What is
@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal, TypeAlias, cast
 
 from bmlang.bmodel.errors import NodeMapError
 from bmlang.bmodel.fields import Binary
+from bmlang.bmodel.memory import command_groups
 from bmlang.bmodel.schema import NetParameter
 
-__all__ = ["NodeMap", "NodeName", "nodes_of"]
+__all__ = ["NodeMap", "NodeName", "groups_before", "nodes_of"]
 
 EngineName: TypeAlias = Literal["tiu", "gdma"]
 ENGINES: Final[tuple[EngineName, ...]] = ("tiu", "gdma")
@@ -57,15 +58,19 @@ class NodeMap:
 
     Attributes:
         nodes: the operators.
-        runs: by command group and engine: commands in a row, in order.
+        runs: by command group (of all those of the stage) and engine: commands in a row, in order.
+        hosted: by subnet for the host the number of the operator.
     """
 
     nodes: tuple[NodeName, ...]
     runs: Mapping[tuple[int, EngineName], tuple[Run, ...]]
+    hosted: Mapping[int, int] = field(default_factory=dict[int, int])
 
     @classmethod
-    def of(cls, nodes: Sequence[NodeName], commands: Mapping[tuple[int, EngineName, int], str]) -> NodeMap:
-        """The map for the name of the node of each command, by group, engine and number (from 1 on)."""
+    def of(
+        cls, nodes: Sequence[NodeName], commands: Mapping[tuple[int, EngineName, int], str], hosted: Mapping[int, str] | None = None
+    ) -> NodeMap:
+        """The map for the name of the node of each command, by group, engine and number (from 1 on), and of each subnet for the host."""
         numbers = {node.name: number for number, node in enumerate(nodes)}
         runs: dict[tuple[int, EngineName], list[Run]] = {}
         for group, engine, command in sorted(commands):
@@ -75,7 +80,8 @@ class NodeMap:
                 known[-1] = (known[-1][0], known[-1][1] + 1, node)
             else:
                 known.append((command, 1, node))
-        return cls(tuple(nodes), {key: tuple(each) for key, each in runs.items()})
+        on_host = {subnet: numbers[name] for subnet, name in (hosted or {}).items()}
+        return cls(tuple(nodes), {key: tuple(each) for key, each in runs.items()}, on_host)
 
     @cached_property
     def _begins(self) -> Mapping[tuple[int, EngineName], list[int]]:
@@ -90,11 +96,17 @@ class NodeMap:
         first, count, node = self.runs[key][place]
         return self.nodes[node] if command < first + count else None
 
+    def hosted_node(self, subnet: int) -> NodeName | None:
+        """The operator of a subnet for the host; None where the map does not say."""
+        return self.nodes[self.hosted[subnet]] if subnet in self.hosted else None
+
     def data(self) -> bytes:
         """The map as bytes."""
         groups = [{"group": group, "engine": engine, "runs": list(map(list, each))} for (group, engine), each in sorted(self.runs.items())]
         nodes = [[node.name, node.op, node.place] for node in self.nodes]
-        told = {"format": "tpukernel-nodes", "version": VERSION, "nodes": nodes, "groups": groups}
+        told: dict[str, object] = {"format": "tpukernel-nodes", "version": VERSION, "nodes": nodes, "groups": groups}
+        if self.hosted:
+            told["hosted"] = list(map(list, sorted(self.hosted.items())))
         return json.dumps(told, separators=(",", ": ")).encode()
 
     @classmethod
@@ -122,7 +134,8 @@ class NodeMap:
             if engine is None:
                 raise NodeMapError("the map of commands has an unknown engine", help=_HELP)
             runs[_number(group.get("group"), MAX_COMMANDS), engine] = tuple(_runs(_list(group.get("runs")), len(nodes)))
-        return cls(nodes, runs)
+        pairs = (_list(each, 2) for each in _list(fields.get("hosted", [])))
+        return cls(nodes, runs, {_number(subnet, MAX_COMMANDS): _number(node, len(nodes) - 1) for subnet, node in pairs})
 
 
 _HELP: Final = "the model runs all the same; compile it again to have names of operators"
@@ -155,6 +168,11 @@ def _number(value: object, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
         raise NodeMapError(f"the map of commands has {value!r} where a number from 0 to {most} should be", help=_HELP)
     return value
+
+
+def groups_before(stage: NetParameter, subnet: int) -> int:
+    """How many command groups the subnets before one have: groups are counted through the whole stage in a map."""
+    return sum(len(tuple(command_groups(each))) for each in stage.subnets[:subnet])
 
 
 def nodes_of(stage: NetParameter) -> NodeMap | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bmlang.bmodel.container import MAGIC, load
 from bmlang.bmodel.memory import command_groups
-from bmlang.bmodel.nodes import nodes_of
+from bmlang.bmodel.nodes import groups_before, nodes_of
 from bmlang.bmodel.schema import CmdGroup, Model, Net, NetParameter, Tensor, data_type_bits
 
 if TYPE_CHECKING:
@@ -91,13 +91,14 @@ def streams_of(model: Model) -> list[tuple[GroupPlace, CommandStreams]]:
 
 def _names(place: GroupPlace) -> dict[tuple[Engine, int], str]:
     """What each command of a group belongs to; nothing where the file does not tell."""
-    nodes = nodes_of(place.stage) if place.subnet == 0 else None
+    nodes = nodes_of(place.stage)
     if nodes is None:
         return {}
+    group = groups_before(place.stage, place.subnet) + place.number
     found: dict[tuple[Engine, int], str] = {}
     counts: dict[Engine, int] = {"tiu": place.group.bdc_num, "gdma": place.group.gdma_num}
     for engine, count in counts.items():
-        for first, size, node in nodes.runs.get((place.number, engine), ()):
+        for first, size, node in nodes.runs.get((group, engine), ()):
             text = str(nodes.nodes[node])
             found |= {(engine, command): text for command in range(first, min(first + size, count + 1))}
     return found

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from bmlang.bmodel.section import align
 from bmlang.compiler.arena import Buffer
-from bmlang.compiler.groups import Alias, Emitted, Planned
+from bmlang.compiler.groups import Alias, Emitted, Hosted, Planned
 from bmlang.compiler.places import Coefficients, DeviceMemory, device_memory
 from bmlang.compiler.steps import Compute, Held, Load, Store
+from bmlang.compiler.subnets import HostPart, Segment, TpuPart, parts_of
 from bmlang.compiler.transfer import Rows, as_rows
 from bmlang.graph.graph import Graph, Node
 from bmlang.layers.base import Piece
@@ -38,15 +39,17 @@ class Emission:
         memory: where inputs, outputs and intermediate tensors lie.
         coefficients: the contents of the memory of coefficients, in order; each begins at a multiple of 4 KiB.
         nodes: the node of each command, by group, engine and number.
+        parts: what runs one after the other: groups of the program, and operators of the host.
     """
 
     program: Program
     memory: DeviceMemory
     coefficients: Mapping[str, object]
     nodes: Mapping[tuple[int, Engine, int], str]
+    parts: tuple[TpuPart | HostPart, ...]
 
 
-def emit(graph: Graph, groups: Sequence[Planned | Emitted | Alias], chip: Chip) -> Emission:
+def emit(graph: Graph, groups: Sequence[Planned | Emitted | Alias | Hosted], chip: Chip) -> Emission:
     """The program of a graph whose nodes are grouped.
 
     Raises:
@@ -63,6 +66,7 @@ class _Kernel:
         params: its tensors in system memory by name, first element and shape.
         first_byte: where buffers may begin to which the compiler gives no address.
         node: the node that all of it belongs to; empty where there are several.
+        apart: the host did something between what was written before and this.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -71,6 +75,7 @@ class _Kernel:
         self.params: dict[tuple[str, int, tuple[int, ...], Dtype], Param] = {}
         self.first_byte = 0
         self.node = ""
+        self.apart = False
 
     def parameter(self, name: str, offset: int, shape: tuple[int, ...], dtype: Dtype) -> Global:
         """A tensor from an element on, seen with a shape of its own."""
@@ -85,7 +90,8 @@ class _Kernel:
         """The finished kernel, with the addresses of its tensors."""
         shapes = {param.name: shape for (_, _, shape, _), param in self.params.items()}
         addresses = {param.name: bases[base] + offset * param.dtype.itemsize for (base, offset, _, _), param in self.params.items()}
-        return Part(KernelIr(name, tuple(self.params.values()), (), self._tracer.finish()), shapes, addresses, self.first_byte)
+        kernel = KernelIr(name, tuple(self.params.values()), (), self._tracer.finish())
+        return Part(kernel, shapes, addresses, self.first_byte, apart=self.apart)
 
 
 class _Emitter:
@@ -99,40 +105,59 @@ class _Emitter:
         self._positions: dict[int, str] = {}
         self._pins: dict[str, Position] = {}
         self._owners: dict[str, str] = {}
+        self._segments: list[Segment] = []
 
-    def run(self, groups: Sequence[Planned | Emitted | Alias]) -> Emission:
+    def run(self, groups: Sequence[Planned | Emitted | Alias | Hosted]) -> Emission:
         for group in groups:
-            if isinstance(group, Alias):
-                self._owners[group.node.outputs[0]] = self._owner(group.node.inputs[0])
-            elif isinstance(group, Emitted):
-                self._emit_node(group)
-            else:
-                self._emit_group(group)
+            self._add(group)
         places: dict[str, int] = {}
         end = self._chip.regions["ddr"].base
         for name, array in self._coefficients.arrays.items():
             places[name] = end
             end += align(array.nbytes)
         used = {name for kernel in self._done for name, *_ in kernel.params}
+        used |= {self._owner(name) for segment in self._segments if segment.call for node in segment.nodes for name in _tensors(node)}
+        used -= self._graph.constants.keys()
         memory = device_memory(self._graph, [self._touched(group, used) for group in groups], self._owners, end)
         bases = {**memory.addresses, **places}
-        program, positions = elaborate_all((kernel.part(self._graph.name, bases) for kernel in self._done), self._chip)
+        program, positions, begins = elaborate_all((kernel.part(self._graph.name, bases) for kernel in self._done), self._chip)
         nodes = {
             key: kernel.node or self._positions[id(position)]
             for kernel, written in zip(self._done, positions, strict=True)
             for key, position in written.items()
             if kernel.node or id(position) in self._positions
         }
-        return Emission(program, memory, self._coefficients.arrays, nodes)
+        memory = replace(memory, addresses={**memory.addresses, **{name: places[kept] for name, kept in self._constants.items()}})
+        parts = parts_of(self._graph, self._segments, self._owners, begins, len(program.groups))
+        return Emission(program, memory, self._coefficients.arrays, nodes, parts)
+
+    def _add(self, group: Planned | Emitted | Alias | Hosted) -> None:
+        if isinstance(group, Alias):
+            self._owners[group.node.outputs[0]] = self._owner(group.node.inputs[0])
+        elif isinstance(group, Hosted):
+            self._segments.append(Segment([group.node], call=group.call))
+            for name in group.node.inputs:
+                if name in self._graph.constants:
+                    self._constant(name)
+        else:
+            if not self._segments or self._segments[-1].call is not None:
+                self._segments.append(Segment())
+                self._open.apart = bool(self._done)
+            self._segments[-1].nodes += _nodes(group)
+            if isinstance(group, Emitted):
+                self._emit_node(group)
+            else:
+                self._emit_group(group)
 
     def _close(self, first_byte: int = 0) -> None:
         """The kernel that is being written is finished; what comes then is written to another one."""
         self._open.first_byte = first_byte
+        self._segments[-1].kernels.append(len(self._done))
         self._done.append(self._open)
         self._open = _Kernel(self._chip)
         self._tiles.clear()
 
-    def _touched(self, group: Planned | Emitted | Alias, used: set[str]) -> set[str]:
+    def _touched(self, group: Planned | Emitted | Alias | Hosted, used: set[str]) -> set[str]:
         """The tensors in system memory that a group reads or writes."""
         return {self._owner(name) for node in _nodes(group) for name in (*node.inputs, *node.outputs) if name} & used
 
@@ -144,16 +169,20 @@ class _Emitter:
     def _system(self, name: str, offset: int, shape: tuple[int, ...], seen_as: Dtype | None = None) -> Global:
         """A tensor as a parameter of the kernel, seen with a shape (and a data type of the same size) of its own from an element on."""
         if name in self._graph.constants:
-            if name not in self._constants:
-                self._constants[name] = self._coefficients.add(self._graph.constants[name])
             dtype = self._graph.specs[name].dtype
-            name = self._constants[name]
+            name = self._constant(name)
         elif name in self._coefficients.arrays:
             dtype = dtype_of(self._coefficients.arrays[name].dtype)
         else:
             dtype = self._graph.specs[name].dtype
             name = self._owner(name)
         return self._open.parameter(name, offset, shape, seen_as or dtype)
+
+    def _constant(self, name: str) -> str:
+        """The name under which a constant is among the coefficients."""
+        if name not in self._constants:
+            self._constants[name] = self._coefficients.add(self._graph.constants[name])
+        return self._constants[name]
 
     def _whole(self, name: str) -> System:
         """A tensor for a global form."""
@@ -253,5 +282,10 @@ class _Emitter:
         return tile if region == held.region else tile[held.box(region).slices()]
 
 
-def _nodes(group: Planned | Emitted | Alias) -> Iterator[Node]:
+def _tensors(node: Node) -> Iterator[str]:
+    """What a node takes and makes."""
+    yield from (name for name in (*node.inputs, *node.outputs) if name)
+
+
+def _nodes(group: Planned | Emitted | Alias | Hosted) -> Iterator[Node]:
     yield from group.nodes if isinstance(group, Planned) else (group.node,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bmlang.graph.errors import GraphError
 
-__all__ = ["CompileArgumentError", "LocalMemoryFullError", "NoFormError"]
+__all__ = ["BoundedShapeError", "CompileArgumentError", "LocalMemoryFullError", "NoFormError"]
 
 
 class LocalMemoryFullError(GraphError, code="BML141"):
@@ -17,3 +17,7 @@ class NoFormError(GraphError, code="BML142"):
 
 class CompileArgumentError(GraphError, code="BML143"):
     """An argument of `compile` is wrong: a stage without a shape, a mode that there is not."""
+
+
+class BoundedShapeError(GraphError, code="BML144"):
+    """The TPU would have to compute with a tensor whose size depends on data."""

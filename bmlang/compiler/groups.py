@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from bmlang.compiler.canonical import elementwise_parts
 from bmlang.compiler.cut import Cut, best_cut, needed_cut
 from bmlang.compiler.errors import NoFormError
+from bmlang.compiler.sides import bounds_of, host_calls
 from bmlang.compiler.steps import Group, Work
 from bmlang.graph.graph import Graph, Node
-from bmlang.layers.base import Call, Layer
+from bmlang.layers.base import Call, HostCall, Layer
 from bmlang.layers.region import four
 from bmlang.layers.registry import layer_of
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.tensors import Dim4, Layout
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["Alias", "Emitted", "Planned", "call_of", "plan"]
+__all__ = ["Alias", "Emitted", "Hosted", "Planned", "call_of", "plan"]
 
 
 TOLERANCE = 1.05
@@ -51,6 +52,14 @@ class Alias:
     node: Node
 
 
+@dataclass(frozen=True)
+class Hosted:
+    """A node that the host computes."""
+
+    node: Node
+    call: HostCall
+
+
 def call_of(graph: Graph, node: Node, chip: Chip) -> Call:
     """What is known about a node."""
     return Call(
@@ -62,7 +71,7 @@ def call_of(graph: Graph, node: Node, chip: Chip) -> Call:
     )
 
 
-def plan(graph: Graph, chip: Chip) -> list[Planned | Emitted | Alias]:
+def plan(graph: Graph, chip: Chip) -> list[Planned | Emitted | Alias | Hosted]:
     """All nodes in groups, in order.
 
     Raises:
@@ -79,22 +88,18 @@ class _Planner:
         self._calls = {node.name: call_of(graph, node, chip) for node in graph.nodes}
         self._alone: dict[str, Planned] = {}
         self._works: dict[object, Work] = {}
+        self._hosted = host_calls(graph, bounds_of(graph))
 
-    def run(self) -> Iterator[Planned | Emitted | Alias]:
+    def run(self) -> Iterator[Planned | Emitted | Alias | Hosted]:
         open_group: Planned | None = None
         for node in self._graph.nodes:
             layer = layer_of(node.op)
-            if layer.alias:
+            alone = self._alone_form(layer, node)
+            if alone is not None:
                 if open_group:
                     yield open_group
                 open_group = None
-                yield Alias(node)
-                continue
-            if layer.local(self._calls[node.name]) is None:
-                if open_group:
-                    yield open_group
-                open_group = None
-                yield self._emitted(layer, node)
+                yield alone
                 continue
             joined = self._joined(open_group, node)
             if joined is None:
@@ -104,6 +109,14 @@ class _Planner:
             open_group = joined
         if open_group:
             yield open_group
+
+    def _alone_form(self, layer: Layer, node: Node) -> Emitted | Alias | Hosted | None:
+        """A node that joins no group; None for one that may."""
+        if node.name in self._hosted:
+            return Hosted(node, self._hosted[node.name])
+        if layer.alias:
+            return Alias(node)
+        return self._emitted(layer, node) if layer.local(self._calls[node.name]) is None else None
 
     def _emitted(self, layer: Layer, node: Node) -> Emitted:
         if type(layer).emit is Layer.emit:

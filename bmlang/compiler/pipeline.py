@@ -14,6 +14,7 @@ from bmlang.compiler.passes.decompose import decompose
 from bmlang.compiler.passes.expand import expand
 from bmlang.compiler.passes.fold import fold_constants
 from bmlang.compiler.passes.precision import computable, precision
+from bmlang.compiler.sides import parted
 from bmlang.graph.graph import Graph
 from bmlang.graph.verify import verify
 from tpukernel.chips.chip import Chip
@@ -32,6 +33,7 @@ PASSES: Final[tuple[tuple[str, Pass], ...]] = (
     ("fold-casts", lambda graph, _: fold_constants(graph)),
     ("common-subexpressions", lambda graph, _: common_subexpressions(graph)),
     ("dead-code", lambda graph, _: dead_code(graph)),
+    ("sides", lambda graph, _: parted(graph)),
 )
 """What is done with a graph, in order."""
 

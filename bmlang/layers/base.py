@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from bmlang.graph.graph import Array, Attribute, Graph
 from bmlang.layers.region import Region
@@ -25,9 +25,11 @@ from tpukernel.lang.tensors import Tile
 if TYPE_CHECKING:
     from bmlang.layers.tensor import Tensor
 
-__all__ = ["FLOATS", "Call", "Feed", "Layer", "LocalForm", "Packed", "Piece", "lines"]
+__all__ = ["FLOATS", "Bounds", "Call", "Feed", "HostCall", "HostUse", "Layer", "LocalForm", "Packed", "Piece", "lines"]
 
 FLOATS = (f32, f16, bf16)
+Bounds: TypeAlias = tuple[int, ...]
+"""The dimensions of a tensor whose sizes depend on data: the sizes that its spec says are the largest. Mostly there are none."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,42 @@ class Call:
         """The value of an input that is one known number."""
         value = self.constants[index]
         return value.item() if value is not None and value.size == 1 else None
+
+
+@dataclass(frozen=True)
+class HostUse:
+    """One use of a layer, as it is known when the nodes are parted between TPU and host.
+
+    Attributes:
+        inputs: spec of each input; None for an optional one that is absent.
+        outputs: spec of each output.
+        attrs: the other arguments, all of them.
+        bounds: of each input.
+    """
+
+    inputs: tuple[TensorSpec | None, ...]
+    outputs: tuple[TensorSpec, ...]
+    attrs: Mapping[str, Attribute]
+    bounds: tuple[Bounds, ...]
+
+    def spec(self, index: int) -> TensorSpec:
+        """Spec of an input that is there."""
+        spec = self.inputs[index]
+        assert spec is not None  # noqa: S101
+        return spec
+
+
+@dataclass(frozen=True)
+class HostCall:
+    """An operator of the host (`bmlang.host`) as a subnet of a BModel has it.
+
+    Attributes:
+        operator: its number.
+        parameters: its parameters, encoded.
+    """
+
+    operator: int
+    parameters: bytes
 
 
 @dataclass(frozen=True)
@@ -205,6 +243,20 @@ class Layer(ABC):
     def local(self, call: Call) -> LocalForm | None:
         """The local form; None where there is none for these inputs."""
         return None
+
+    def host(self, use: HostUse) -> HostCall | None:
+        """The operator of the host that computes the layer; None where the TPU does.
+
+        In a static net it becomes a subnet of its own. Floats stay in the data types that the function has, whatever the mode is.
+        """
+        return None
+
+    def bounded(self, use: HostUse) -> Sequence[Bounds] | None:
+        """For each output the dimensions whose sizes depend on data; None where the layer cannot take inputs that have such dimensions.
+
+        `infer` gives the largest sizes. The commands of a static net are made for these, so that only layers on the host take such inputs.
+        """
+        return None if any(use.bounds) else [()] * len(use.outputs)
 
     def expand(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> Graph | None:
         """The layer as a graph of other layers, which the compiler puts in its place; None where it has a form of its own."""

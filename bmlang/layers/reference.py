@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 
@@ -28,7 +29,13 @@ def evaluated(node: Node, inputs: Sequence[Array | None], specs: Sequence[Tensor
     with np.errstate(all="ignore"):
         made = layer_of(node.op).reference(inputs, node.attrs)
     arrays = [made] if isinstance(made, np.ndarray | np.generic) else list(made)
-    return [rounded(np.asarray(array), spec.dtype).reshape(spec.shape) for array, spec in zip(arrays, specs, strict=True)]
+    return [_shaped(rounded(np.asarray(array), spec.dtype), spec) for array, spec in zip(arrays, specs, strict=True)]
+
+
+def _shaped(array: Array, spec: TensorSpec) -> Array:
+    """A result in its shape; one whose size depends on data has fewer elements than its spec says."""
+    fewer = array.ndim == len(spec.shape) and array.size < prod(spec.shape)
+    return array if fewer and all(size <= most for size, most in zip(array.shape, spec.shape, strict=True)) else array.reshape(spec.shape)
 
 
 def rounded(array: Array, dtype: Dtype) -> Array:

@@ -36,10 +36,13 @@ FAMILIES: Final = (
     "power",
     "quantise",
     "reduce",
+    "regions",
     "requant_int",
     "resize",
+    "selection",
     "shape",
     "softmax",
+    "sorting",
 )
 """The modules with the built-in layers."""
 

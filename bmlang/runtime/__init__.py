@@ -1,7 +1,7 @@
 """BMRuntime: running BModels, recording what their commands do, comparing recordings."""
 
+from bmlang.host import CPU_OPERATORS, CpuOperator, cpu_operator
 from bmlang.runtime.comparison import Comparison, Difference, ProgramDifference, compare
-from bmlang.runtime.cpu_ops import CPU_OPERATORS, CpuOperator, cpu_operator
 from bmlang.runtime.events import Event
 from bmlang.runtime.network import IoTensor, Network
 from bmlang.runtime.recording import Entry, Recording, Value

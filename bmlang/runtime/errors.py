@@ -1,14 +1,16 @@
-"""Errors of the runtime. Codes: RT101-109 what was asked of it, RT110-119 what a file holds that it cannot run,
-RT120-129 recordings and their comparison."""
+"""Errors of the runtime. Codes: RT101-109 what was asked of it, RT110-119 what a file holds that it cannot run
+(RT113 and RT116 are in `bmlang.host.errors`), RT120-129 recordings and their comparison."""
 
 from __future__ import annotations
 
+from bmlang.host.errors import CpuOperatorError, HostLayerError
 from tpukernel.errors import TpuError
 
 __all__ = [
     "CpuOperatorError",
     "DeviceMemoryError",
     "DynamicSubnetError",
+    "HostLayerError",
     "InputDtypeError",
     "InputLayoutError",
     "InputNameError",
@@ -65,10 +67,6 @@ class DynamicSubnetError(TpuError, code="RT111"):
 
 class SubnetKindError(TpuError, code="RT112"):
     """A stage uses something that this runtime does not execute: branches, several cores, tagged addresses, encrypted coefficients."""
-
-
-class CpuOperatorError(TpuError, code="RT113"):
-    """An operator for the host that is not registered, or parameters and tensors that do not fit it."""
 
 
 class StageDataError(TpuError, code="RT114"):

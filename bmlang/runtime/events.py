@@ -82,18 +82,20 @@ class StageEvents:
 
     def host(self, subnet: int, operator: int, inputs: Mapping[str, Array], results: Mapping[str, Array]) -> None:
         """A host operator ran."""
+        node = self._nodes.hosted_node(subnet) if self._nodes else None
         title, both = f"host.{operator}", (results, inputs)
         shown = (f"{name} {array.dtype}{[*array.shape]}" for arrays in both for name, array in arrays.items())
         text = f"{title} {', '.join(shown)}"
-        self._trace(Event(self._net, self._stage, subnet, None, "host", 0, title, text, inputs, results))
+        named = "" if node is None else str(node)
+        self._trace(Event(self._net, self._stage, subnet, None, "host", 0, title, text, inputs, results, node=named))
 
-    def command(self, subnet: int, group: int, gdma: Sequence[Instruction], memory: Memory, step: Step) -> None:
-        """A command ran; `gdma` are the GDMA commands of the group with the addresses of the file."""
+    def command(self, subnet: int, group: int, before: int, gdma: Sequence[Instruction], memory: Memory, step: Step) -> None:
+        """A command ran; `before`: groups of earlier subnets; `gdma`: the GDMA commands of the group with the addresses of the file."""
         listed = gdma[step.instruction.id - 1] if step.instruction.engine == "gdma" else step.instruction
         places = {use.name: _place(use.value, memory) for use in step.instruction.operands() if use.name in step.outputs}
         found = {name: place for name, place in places.items() if place}
         where = (self._net, self._stage, subnet, group, listed.engine, listed.id)
-        node = self._nodes.node_of(group, listed.engine, listed.id) if self._nodes and subnet == 0 else None
+        node = self._nodes.node_of(before + group, listed.engine, listed.id) if self._nodes else None
         text = line(listed, self._chip)
         self._trace(Event(*where, listed.title, text, step.inputs, step.outputs, found, "" if node is None else str(node)))
 

@@ -35,7 +35,7 @@ class IoTensor:
     Attributes:
         name: its name.
         dtype: numpy dtype of the arrays.
-        shapes: one for each stage; of a dynamic stage the largest.
+        shapes: one for each stage; of a dynamic stage, and of what depends on data, the largest.
         scale, zero_point: of a quantised tensor, value = scale * (element - zero_point); 1 and 0 otherwise.
     """
 
@@ -92,7 +92,8 @@ class Network:
             stage: the stage that has to be used; by default the first one with the shapes.
 
         Returns:
-            The outputs by name, in the order of the model: new arrays, or those of `out`.
+            The outputs by name, in the order of the model: new arrays, or those of `out`. An output whose size depends on data has the size
+            that it has this time: of an array of `out` that is then the first part, the rest of which is left as it was.
 
         Raises:
             InputNameError, InputDtypeError, InputShapeError, InputLayoutError, OutputArrayError, StageChoiceError: the arrays do not fit.
@@ -195,5 +196,6 @@ def _check_target(tensor: IoTensor, shape: tuple[int, ...], value: object) -> No
 def _filled(target: Array | None, result: Array) -> Array:
     if target is None:
         return result
-    target[...] = result
-    return target
+    part = target[tuple(map(slice, result.shape))]
+    part[...] = result
+    return target if part.shape == target.shape else part

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from bmlang.bmodel.memory import command_groups
-from bmlang.bmodel.nodes import nodes_of
+from bmlang.bmodel.nodes import groups_before, nodes_of
 from bmlang.bmodel.schema import DATA_TYPES, CmdGroup, Net, NetParameter, SubNet, Tensor, data_type_name
 from bmlang.bmodel.section import sha256
+from bmlang.host import CPU_OPERATORS
+from bmlang.host.layers import LAYER, check_host_layer
 from bmlang.runtime.addresses import DeviceMemory, Move, Relocation, base_address, filled_in
-from bmlang.runtime.cpu_ops import CPU_OPERATORS
 from bmlang.runtime.errors import CpuOperatorError, DeviceMemoryError, DynamicSubnetError, StageDataError, SubnetKindError
 from bmlang.runtime.events import INPUTS, Place, StageEvents, Trace
 from tpukernel.chips.chip import Chip
@@ -70,16 +71,33 @@ class _Slot:
     shape: tuple[int, ...]
     offset: int
 
-    def read(self, machine: Machine) -> Array:
-        size = prod(self.shape) * self.dtype.itemsize
-        return machine.memory.read_bytes("ddr", self.offset, size).view(self.dtype).reshape(self.shape)
+    def read(self, machine: Machine, sizes: Sizes) -> Array:
+        shape = sizes.get(self.name, self.shape)
+        if not prod(shape):
+            return np.empty(shape, self.dtype)
+        size = prod(shape) * self.dtype.itemsize
+        return machine.memory.read_bytes("ddr", self.offset, size).view(self.dtype).reshape(shape)
 
     def write(self, machine: Machine, array: Array) -> None:
-        machine.write("ddr", self.offset, array.reshape(-1).view(np.uint8))
+        if array.size:
+            machine.write("ddr", self.offset, array.reshape(-1).view(np.uint8))
 
     @property
     def place(self) -> Place:
         return Place(self.offset, tuple(prod(self.shape[k + 1 :]) * self.dtype.itemsize for k in range(len(self.shape))))
+
+
+Sizes = dict[str, tuple[int, ...]]
+"""Shapes of this launch, of tensors whose shapes depend on data."""
+
+
+def _fits(slot: _Slot, result: Array) -> bool:
+    """Whether a result can be an output: there may be less of it than the file says."""
+    return (
+        result.dtype == slot.dtype
+        and result.ndim == len(slot.shape)
+        and all(size <= most for size, most in zip(result.shape, slot.shape, strict=True))
+    )
 
 
 @dataclass(frozen=True)
@@ -89,16 +107,17 @@ class _CpuStep:
     inputs: tuple[_Slot, ...]
     outputs: tuple[_Slot, ...]
 
-    def run(self, machine: Machine, subnet: int, events: StageEvents | None) -> None:
-        inputs = [slot.read(machine) for slot in self.inputs]
+    def run(self, machine: Machine, subnet: int, events: StageEvents | None, sizes: Sizes) -> None:
+        inputs = [slot.read(machine, sizes) for slot in self.inputs]
         given = {f"input{k}": array.copy() for k, array in enumerate(inputs)} if events else {}  # an operator may work in place
         results = CPU_OPERATORS[self.operator](self.parameters, inputs)
         results = results[: len(self.outputs)]
-        made = [(result.dtype, result.shape) for result in results]
-        wanted = [(slot.dtype, slot.shape) for slot in self.outputs]
-        if made != wanted:
+        if len(results) < len(self.outputs) or not all(map(_fits, self.outputs, results)):
+            made = [(result.dtype, result.shape) for result in results]
+            wanted = [(slot.dtype, slot.shape) for slot in self.outputs]
             raise CpuOperatorError(f"host operator {self.operator} gives {made}, but the subnet has outputs {wanted}")
         for slot, result in zip(self.outputs, results, strict=True):
+            sizes[slot.name] = result.shape
             slot.write(machine, np.ascontiguousarray(result))
         if events:
             events.host(subnet, self.operator, given, {f"output{k}": result for k, result in enumerate(results)})
@@ -106,23 +125,34 @@ class _CpuStep:
 
 @dataclass(frozen=True)
 class _TpuStep:
-    """Command groups as they are executed, and their GDMA commands with the addresses of the file."""
+    """Command groups as they are executed, their GDMA commands with the addresses of the file, and what they take.
+
+    `before` are the command groups of subnets before this one.
+    """
 
     programs: tuple[Program, ...]
     listed: tuple[Sequence[Instruction], ...]
+    inputs: Mapping[str, tuple[int, ...]]
+    before: int
 
-    def run(self, machine: Machine, subnet: int, events: StageEvents | None, *, engine: Engine, check: bool) -> None:
+    def run(self, machine: Machine, subnet: int, events: StageEvents | None, sizes: Sizes, *, engine: Engine, check: bool) -> None:
+        for name, shape in self.inputs.items():
+            if sizes.get(name, shape) != shape:
+                raise StageDataError(
+                    f"subnet {subnet} computes with tensor {name!r} of shape {shape}, but this time it is {sizes[name]}",
+                    help="the commands of a static subnet are made for one shape: nothing but the host can go on here",
+                )
         for group, (program, listed) in enumerate(zip(self.programs, self.listed, strict=True)):
             if events:
-                machine.trace = partial(events.command, subnet, group, listed, machine.memory)
+                machine.trace = partial(events.command, subnet, group, self.before, listed, machine.memory)
             try:
                 machine.run(program, engine=engine, check=check)
             finally:
                 machine.trace = None
 
 
-def _tell_tensors(events: StageEvents, title: str, subnet: int | None, slots: Sequence[_Slot], machine: Machine) -> None:
-    arrays = {slot.name: slot.read(machine) for slot in slots}
+def _tell_tensors(events: StageEvents, title: str, subnet: int | None, slots: Sequence[_Slot], machine: Machine, sizes: Sizes) -> None:
+    arrays = {slot.name: slot.read(machine, sizes) for slot in slots}
     if arrays or subnet is None:
         events.tensors(title, subnet, arrays, {slot.name: slot.place for slot in slots})
 
@@ -186,20 +216,21 @@ class Stage:
     def run(self, machine: Machine, inputs: Sequence[Array], *, engine: Engine, check: bool, trace: Trace | None = None) -> list[Array]:
         """Run the stage: arrays of its inputs, in order, give those of its outputs. `trace` sees every step."""
         events = StageEvents(self._chip, self._net.name, self._number, trace, nodes_of(self._stage)) if trace else None
+        sizes: Sizes = {}
         for slot, array in zip(self.inputs, inputs, strict=True):
             slot.write(machine, array)
         if events:
-            _tell_tensors(events, INPUTS, None, self.inputs, machine)
+            _tell_tensors(events, INPUTS, None, self.inputs, machine, sizes)
         for k, step in enumerate(self._steps):
             if isinstance(step, _CpuStep):
-                step.run(machine, k, events)
+                step.run(machine, k, events, sizes)
             else:
-                step.run(machine, k, events, engine=engine, check=check)
+                step.run(machine, k, events, sizes, engine=engine, check=check)
             if events:
-                _tell_tensors(events, "subnet", k, self._inner_outputs(k), machine)
+                _tell_tensors(events, "subnet", k, self._inner_outputs(k), machine, sizes)
         if events:
-            _tell_tensors(events, "outputs", None, self.outputs, machine)
-        return [slot.read(machine) for slot in self.outputs]
+            _tell_tensors(events, "outputs", None, self.outputs, machine, sizes)
+        return [slot.read(machine, sizes) for slot in self.outputs]
 
     def _inner_outputs(self, subnet: int) -> list[_Slot]:
         """The outputs of a subnet that are no outputs of the net, as far as an array can hold them and they lie in memory of the stage."""
@@ -270,11 +301,11 @@ class Stage:
             name = f"relocated tensor {base} of stage {number}"
             yield Move(name, base_address(base), size, places.area(name, size))
 
-    def _slot(self, tensor: Tensor) -> _Slot:
+    def _slot(self, tensor: Tensor, *, written: bool = True) -> _Slot:
         start = tensor.device_addr
         if self._net.addr_mode == IO_RELOC and tensor.relentry:
             start = base_address(tensor.relentry.base_addr_id) + tensor.relentry.addr_offset
-        address = self._relocation.address(start, _bytes(tensor), f"tensor {tensor.name!r}", written=True)
+        address = self._relocation.address(start, _bytes(tensor), f"tensor {tensor.name!r}", written=written)
         return _Slot(tensor.name, dtype_of_tensor(tensor), shape_of_tensor(tensor), address - self._base)
 
     # ------------------------------------------------------------------ steps
@@ -288,7 +319,9 @@ class Stage:
                 raise StageDataError("a TPU subnet has no commands")
             programs = tuple(map(self._program, groups))
             listed = tuple(program.groups[0].gdma for program in programs)
-            return _TpuStep(tuple(map(self._relocation.program, programs)), listed)
+            inputs = {tensor.name: shape_of_tensor(tensor) for tensor in subnet.input_tensor or ()}
+            moved = tuple(map(self._relocation.program, programs))
+            return _TpuStep(moved, listed, inputs, groups_before(self._stage, number))
         except TpuError as error:
             error.where = f"{self._where}, subnet {number}" + (f", {error.where}" if error.where else "")
             raise
@@ -314,8 +347,10 @@ class Stage:
                 f"there is no {kind} {param.op_type}", help="register one with bmlang.runtime.cpu_operator" if not param.is_custom else None
             )
         parameters = bytes(param.binary_param.data) if param.binary_param else b""
-        slots = [tuple(map(self._slot, tensors or ())) for tensors in (subnet.input_tensor, subnet.output_tensor)]
-        return _CpuStep(param.op_type, parameters, *slots)
+        if param.op_type == LAYER:
+            check_host_layer(parameters)
+        inputs = tuple(self._slot(tensor, written=False) for tensor in subnet.input_tensor or ())
+        return _CpuStep(param.op_type, parameters, inputs, tuple(map(self._slot, subnet.output_tensor or ())))
 
 
 def _bytes(tensor: Tensor) -> int:

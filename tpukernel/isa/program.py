@@ -181,7 +181,7 @@ class Program:
         format_of(self.chip, type(instruction))
         commands = self.groups[-1].commands(instruction.engine)
         if len(commands) + 2 > self.group_limit:  # the end command needs a number, too
-            self._start_group()
+            self.start_group()
             commands = self.groups[-1].commands(instruction.engine)
         number = len(commands) + 1
         awaited = self.numbers.take(instruction.engine, number)
@@ -241,7 +241,14 @@ class Program:
         _end(self.groups[-1])
         return self
 
-    def _start_group(self) -> None:
+    def start_group(self) -> None:
+        """Begin a command group: both engines finish all that was added, and the numbers begin again.
+
+        Raises:
+            EndCommandError: the program has its end commands already.
+        """
+        if self.groups[-1].ended:
+            raise EndCommandError("a group cannot begin behind the end commands", help="call start_group() before end()")
         _end(self.groups[-1])
         self.groups.append(Group())
         self.numbers.restart()  # both engines have finished everything before: the rest of a section waits for nothing

@@ -146,6 +146,7 @@ class Part:
         addresses: system addresses of parameters.
         first_byte: where buffers without an address of the author's may begin in a lane: below it, everything has one.
         limit: as of `elaborate`.
+        apart: it begins a command group: something else happens between the parts before it and this one.
     """
 
     kernel: KernelIr
@@ -153,17 +154,26 @@ class Part:
     addresses: Mapping[str, int]
     first_byte: int = 0
     limit: int | None = None
+    apart: bool = False
 
 
-def elaborate_all(parts: Iterable[Part], chip: Chip) -> tuple[Program, list[Positions]]:
-    """One program of several kernels, one after the other; for each of them, where its commands were written. Raises as `elaborate`."""
+def elaborate_all(parts: Iterable[Part], chip: Chip) -> tuple[Program, list[Positions], list[int]]:
+    """One program of several kernels, one after the other. Raises as `elaborate`.
+
+    Returns:
+        The program; for each kernel, where its commands were written; for each, the number of the group in which it begins.
+    """
     builder = _ProgramBuilder(chip, None)
     positions: list[Positions] = []
+    begins: list[int] = []
     for part in parts:
+        if part.apart:
+            builder.start_group()
         builder.positions = {}
+        begins.append(len(builder.program.groups) - 1)
         _add(builder, part, chip)
         positions.append(builder.positions)
-    return builder.program.end(), positions
+    return builder.program.end(), positions, begins
 
 
 def _add(builder: _ProgramBuilder, part: Part, chip: Chip) -> tuple[Mapping[str, SystemRange], Allocation, Sequence[Command]]:
@@ -216,6 +226,11 @@ class _ProgramBuilder:
     def compared(self) -> int:
         """How many pairs of commands were compared to find whom each waits for."""
         return self._hazards.compared
+
+    def start_group(self) -> None:
+        """What comes now waits for everything before."""
+        self.program.start_group()
+        self._hazards.forget()
 
     def add(self, command: Command, instructions: Sequence[Instruction]) -> None:
         """The instructions of one command."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bmlang.compiler.sides import is_bounded
 from bmlang.graph.graph import Attribute, Graph, Node, unused_name
 from bmlang.layers.reference import evaluated
 from bmlang.layers.registry import layer_of
@@ -35,7 +36,7 @@ class _Decomposition(Tracer):
 
     def put(self, node: Node) -> None:
         """Add a node, or what it becomes; the value of its result where its inputs are known, so that other layers see a constant."""
-        if any(node.inputs) and all(name in self.constants for name in node.inputs if name):
+        if any(node.inputs) and all(name in self.constants for name in node.inputs if name) and not is_bounded(self.specs, node):
             inputs = [self.constants.get(name) for name in node.inputs]
             self.constants.update(zip(node.outputs, evaluated(node, inputs, [self.specs[name] for name in node.outputs]), strict=True))
             return

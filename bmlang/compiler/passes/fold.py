@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bmlang.compiler.sides import is_bounded
 from bmlang.graph.graph import Array, Graph, Node
 from bmlang.layers.reference import evaluated
 
@@ -9,11 +10,12 @@ __all__ = ["fold_constants"]
 
 
 def fold_constants(graph: Graph) -> Graph:
-    """The graph with the results of such nodes as constants."""
+    """The graph with the results of such nodes as constants. (Not those whose sizes depend on data: what follows expects the largest.)"""
     constants: dict[str, Array] = dict(graph.constants)
     kept: list[Node] = []
     for node in graph.nodes:
-        if all(name in constants for name in node.inputs if name) and any(node.inputs):
+        known = any(node.inputs) and all(name in constants for name in node.inputs if name)
+        if known and not is_bounded(graph.specs, node):
             values = evaluated(node, [constants.get(name) for name in node.inputs], [graph.specs[name] for name in node.outputs])
             constants.update(zip(node.outputs, values, strict=True))
         else:

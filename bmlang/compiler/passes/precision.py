@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bmlang.compiler.passes.nodes import Rewriter
+from bmlang.compiler.sides import on_host
 from bmlang.graph.graph import Graph, Node
 from bmlang.layers.registry import layer_of
 from tpukernel.dtypes import Dtype, bf16, f16, f32
@@ -15,14 +16,14 @@ __all__ = ["computable", "precision"]
 
 
 def precision(graph: Graph, mode: Dtype) -> Graph:
-    """The graph in which nodes on f32 work on `mode`, with casts where values enter and leave."""
+    """The graph in which nodes on f32 work on `mode`, with casts where values enter and leave; the host works on what the function has."""
     if mode == f32:
         return graph
     rewriter = Rewriter(graph)
     inside: dict[str, str] = {}
     for node in graph.nodes:
         layer = layer_of(node.op)
-        if node.op == "bm::cast" or mode not in layer.dtypes:
+        if node.op == "bm::cast" or mode not in layer.dtypes or on_host(graph, node):
             rewriter.add(node)
             continue
         inputs = tuple(_narrow(rewriter, name, mode, inside, node) for name in node.inputs)
