@@ -212,8 +212,10 @@ def _roi_extractor(draw: Draw, dtype: Dtype) -> Example:
     rois = _regions(draw, 1, draw.integer(1, 5), dtype)
     levels = draw.random.integers(0, 2, len(rois)).astype(np.int32)
     size = (draw.integer(1, 3), draw.integer(1, 3))
-    named = enumerate(np.take([0, 1], levels).tolist())
-    parts = [_pooled(wide(maps[level])[0], wide(rois)[place].tolist(), size, 1 / (level + 1), 2, True) for place, level in named]
+    parts: list[Reals] = []
+    for place in range(len(rois)):
+        level = int(levels[place])
+        parts.append(_pooled(wide(maps[level])[0], wide(rois)[place].tolist(), size, 1 / (level + 1), 2, True))
 
     def body(a: Tensor, b: Tensor) -> Tensor:
         return bm.roi_extractor(rois, levels, [a, b], size, scales=(1, 0.5), samples=2)
