@@ -1,13 +1,14 @@
 """The matrix of operators: every operator with every data type and three shapes, on the simulator and on the official runtime.
 
-`python -m tests.support.operator_matrix` runs all of it and writes docs/operators.md; with names behind it, it makes only the rows of these
-operators anew, and those that the page lacks.
+`python -m tests.support.operator_matrix` makes the rows that docs/operators.md lacks, with names behind it also those of these operators, and
+with `--all` every row. The page is written after each operator, so that an interrupted run is not lost.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from tests.support.operator_runs import Run, run_of
 from tests.support.operators import OPERATORS, Example, Operator
 from tests.support.oracle import oracle_available
 from tpukernel.dtypes import Dtype
+from tpukernel.files import save_atomically
 
 __all__ = ["PAGE", "Cell", "cells", "differences"]
 
@@ -133,24 +135,33 @@ def _known() -> dict[str, list[str]]:
     return found
 
 
-def main(names: Sequence[str]) -> int:
-    """Run the matrix, or what of it is named or new, and write the page; the exit code is 1 when something differs."""
+def _write(known: Mapping[str, Sequence[str]]) -> None:
+    lines = [line for name in OPERATORS for line in known.get(name, ())]
+    save_atomically(PAGE, [(HEAD.format(seeds=len(SEEDS)) + "".join(lines)).encode()])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for, and write the page; the exit code is 1 when something differs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("operators", nargs="*", choices=(*OPERATORS, []), metavar="OPERATOR", help="make the rows of these anew")
+    parser.add_argument("--all", action="store_true", help="make all rows anew")
+    options = parser.parse_args(arguments)
     if reason := oracle_available():
         sys.stderr.write(reason + "\n")
         return 2
     wrong: list[str] = []
+    known = {} if options.all else {name: rows for name, rows in _known().items() if name not in options.operators}
+    made = [name for name in OPERATORS if len(known.get(name, ())) != len(OPERATORS[name].dtypes)]
     with ProcessPoolExecutor() as pool:
-        known = {name: rows for name, rows in _known().items() if names and name not in names}
-        made = [name for name in OPERATORS if name not in known]
         for name, (rows, told) in zip(made, pool.map(_rows_of, made), strict=True):
             known[name] = rows
             wrong += told
             sys.stderr.writelines(told)
-    lines = [line for name in OPERATORS for line in known[name]]
-    PAGE.write_text(HEAD.format(seeds=len(SEEDS)) + "".join(lines), encoding="utf-8")
+            _write(known)
+    _write(known)
     sys.stderr.write(f"{len(made)} operators, {len(wrong)} uses differ\n")
     return int(bool(wrong))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())
