@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from bmlang.layers.cast import cast
     from bmlang.layers.compare import eq, ge, gt, le, lt, ne, where
     from bmlang.layers.conv import conv, deconv
+    from bmlang.layers.conv3d import conv3d, conv3d_int, deconv3d, deconv3d_int
     from bmlang.layers.conv_int import conv_int, deconv_int
     from bmlang.layers.cumulate import cumsum
     from bmlang.layers.elementwise import abs, add, div, max, min, mul, neg, square, sub
@@ -136,6 +137,7 @@ HOMES = {
     "bmlang.layers.cast": ("cast",),
     "bmlang.layers.compare": ("eq", "ge", "gt", "le", "lt", "ne", "where"),
     "bmlang.layers.conv": ("conv", "deconv"),
+    "bmlang.layers.conv3d": ("conv3d", "conv3d_int", "deconv3d", "deconv3d_int"),
     "bmlang.layers.conv_int": ("conv_int", "deconv_int"),
     "bmlang.layers.cumulate": ("cumsum",),
     "bmlang.layers.elementwise": ("abs", "add", "div", "max", "min", "mul", "neg", "square", "sub"),
@@ -171,15 +173,15 @@ __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
 __all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "argsort", "avg_pool"]
 __all__ += ["avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor", "broadcast_to", "cast", "ceil", "clamp", "concat"]
-__all__ += ["conv", "conv_int", "cos", "cosh", "cumsum", "deconv", "deconv_int", "dequantise", "div", "elu", "embedding", "eq", "erf"]
-__all__ += ["exp", "fill_up", "flatten", "flip", "floor", "gather", "ge", "gelu", "group_norm", "gt", "hard_sigmoid", "hard_swish"]
-__all__ += ["layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "lt"]
-__all__ += ["masked_select", "matmul", "matmul_int", "max", "max_pool", "min", "mish", "mul", "mul_scaled", "mul_shift", "ne", "neg", "nms"]
-__all__ += ["nonzero", "pad", "permute", "pow", "prelu", "quantise", "real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min"]
-__all__ += ["reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor", "round"]
-__all__ += ["rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign", "sort", "sort_by_key"]
-__all__ += ["split", "sqrt", "square", "squeeze", "stack", "sub", "sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile"]
-__all__ += ["topk", "transpose", "unique", "unsqueeze", "where"]
+__all__ += ["conv", "conv3d", "conv3d_int", "conv_int", "cos", "cosh", "cumsum", "deconv", "deconv3d", "deconv3d_int", "deconv_int"]
+__all__ += ["dequantise", "div", "elu", "embedding", "eq", "erf", "exp", "fill_up", "flatten", "flip", "floor", "gather", "ge", "gelu"]
+__all__ += ["group_norm", "gt", "hard_sigmoid", "hard_swish", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "logical_and"]
+__all__ += ["logical_not", "logical_or", "logical_xor", "lt", "masked_select", "matmul", "matmul_int", "max", "max_pool", "min", "mish"]
+__all__ += ["mul", "mul_scaled", "mul_shift", "ne", "neg", "nms", "nonzero", "pad", "permute", "pow", "prelu", "quantise", "real_shape"]
+__all__ += ["reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "requant", "requant_int", "reshape"]
+__all__ += ["resize", "rms_norm", "roi_align", "roi_extractor", "round", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice"]
+__all__ += ["softmax", "softplus", "softsign", "sort", "sort_by_key", "split", "sqrt", "square", "squeeze", "stack", "sub", "sub_scaled"]
+__all__ += ["sub_shift", "sum_pool", "swish", "tan", "tanh", "tile", "topk", "transpose", "unique", "unsqueeze", "where"]
 
 
 def __getattr__(name: str) -> object:

@@ -29,11 +29,13 @@ class IntegerConv(Layer):
 
     Attributes:
         floats: the convolution of floats with the same shapes and windows.
+        transposed: weight is (ic, oc / groups, ...), not (oc, ic / groups, ...).
     """
 
     inputs = ("x", "weight", "bias?")
     dtypes: tuple[Dtype, ...] = ()
     floats: Layer
+    transposed = False
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
         x, weight, bias = inputs
@@ -65,8 +67,12 @@ class IntegerConv(Layer):
 
     def centred(self, weight: Array, attrs: Mapping[str, Attribute]) -> Wide:
         """Weights without their zero points."""
-        points = np.asarray(attrs["weight_zero_point"], np.int64)
-        return weight.astype(np.int64) - points.reshape(-1, *(1,) * (weight.ndim - 1))
+        points = np.asarray(attrs["weight_zero_point"], np.int64).reshape(-1)
+        wide = weight.astype(np.int64)
+        if not self.transposed or points.size == 1:
+            return wide - points.reshape(-1, *(1,) * (weight.ndim - 1))
+        groups, (ic, oc, *taps) = cast("int", attrs["groups"]), weight.shape
+        return (wide.reshape(groups, ic // groups, oc, -1) - points.reshape(groups, 1, oc, 1)).reshape(ic, oc, *taps)
 
 
 @register
@@ -96,12 +102,7 @@ class DeconvInt(IntegerConv):
     name = "bm::deconv_int"
     defaults: Mapping[str, object] = {**Deconv.defaults, "input_zero_point": 0, "weight_zero_point": 0}
     floats = Deconv()
-
-    def centred(self, weight: Array, attrs: Mapping[str, Attribute]) -> Wide:
-        ic, oc, *taps = weight.shape
-        groups = cast("int", attrs["groups"])
-        points = np.broadcast_to(np.asarray(attrs["weight_zero_point"], np.int64).reshape(-1), (groups * oc,)).reshape(groups, 1, oc, 1)
-        return (weight.astype(np.int64).reshape(groups, ic // groups, oc, -1) - points).reshape(ic, oc, *taps)
+    transposed = True
 
     def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor:
         x, weight, bias = inputs

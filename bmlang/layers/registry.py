@@ -22,6 +22,7 @@ FAMILIES: Final = (
     "cast",
     "compare",
     "conv",
+    "conv3d",
     "cumulate",
     "conv_int",
     "elementwise",

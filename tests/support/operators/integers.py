@@ -16,7 +16,7 @@ from tests.support.operators.base import FLOATS, Draw, Example, Operator, Reals,
 from tests.support.operators.products import convolved, scattered, windows
 from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16
 
-__all__ = ["OPERATORS"]
+__all__ = ["OPERATORS", "Convolution", "integer_convolution"]
 
 NARROW = (i8, u8, i16, u16)
 SUMS = (i32, i16, u16)
@@ -121,7 +121,7 @@ def _points(draw: Draw, dtype: Dtype, count: int) -> Array:
     return np.zeros(1, np.int64) if kind == 0 else draw.random.integers(*dtype.limits, 1 if kind == 1 else count, endpoint=True)
 
 
-class _Convolution(NamedTuple):
+class Convolution(NamedTuple):
     """What a convolution of integers is of."""
 
     x: Array
@@ -149,12 +149,12 @@ class _Convolution(NamedTuple):
         return one([self.x], lambda a: convolve(a, weight, bias), _wrapped(sums + added))
 
 
-def _integer_convolution(draw: Draw, dtype: Dtype, x: tuple[int, ...], weight: tuple[int, ...], channels: int) -> _Convolution:
+def integer_convolution(draw: Draw, dtype: Dtype, x: tuple[int, ...], weight: tuple[int, ...], channels: int) -> Convolution:
     """Operands of these shapes."""
     kind = draw.choice((i8, u8))
     bias = draw.random.integers(-(2**20), 2**20, channels).astype(np.int32) if draw.integer(0, 1) else None
     point, points = int(draw.choice((0, *dtype.limits, 3))), _points(draw, kind, channels)
-    return _Convolution(draw.integers(x, dtype), draw.integers(weight, kind), bias, point, points)
+    return Convolution(draw.integers(x, dtype), draw.integers(weight, kind), bias, point, points)
 
 
 def _conv_int(draw: Draw, dtype: Dtype) -> Example:
@@ -167,7 +167,7 @@ def _conv_int(draw: Draw, dtype: Dtype) -> Example:
     if draw.integer(0, 5) == 0:  # more than one command can do
         stride, pad = (draw.integer(1, 17), draw.integer(14, 17)), (draw.integer(0, 17), 0, 1, draw.integer(14, 17))
     h, w = ((kernel[axis] - 1) * dilation[axis] + draw.integer(1, 7) for axis in (0, 1))
-    of = _integer_convolution(draw, dtype, (draw.integer(1, 2), ic * groups, h, w), (oc * groups, ic, *kernel), oc * groups)
+    of = integer_convolution(draw, dtype, (draw.integer(1, 2), ic * groups, h, w), (oc * groups, ic, *kernel), oc * groups)
     taps = windows(wide(of.x) - of.point, kernel, stride, dilation, pad, 0.0)
     sums = convolved(taps, wide(of.weight) - wide(of.points).reshape(-1, 1, 1, 1), groups)
 
@@ -196,7 +196,7 @@ def _deconv_int(draw: Draw, dtype: Dtype) -> Example:
     more = (draw.integer(0, stride[0] - 1), draw.integer(0, stride[1] - 1))
     top, left, bottom, right = pad = tuple(draw.integer(0, (kernel[axis % 2] - 1) * dilation[axis % 2] // 2) for axis in range(4))
     shape = (draw.integer(1, 2), ic * groups, draw.integer(1, 7), draw.integer(1, 7))
-    of = _integer_convolution(draw, dtype, shape, (ic * groups, oc, *kernel), oc * groups)
+    of = integer_convolution(draw, dtype, shape, (ic * groups, oc, *kernel), oc * groups)
     points = np.broadcast_to(wide(of.points), oc * groups).reshape(groups, 1, oc, 1, 1)
     kernels = wide(of.weight).reshape(groups, ic, oc, *kernel) - points
     full = scattered(wide(of.x) - of.point, kernels.reshape(of.weight.shape), groups, stride, dilation, more)

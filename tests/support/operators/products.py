@@ -13,7 +13,7 @@ from bmlang.layers.tensor import Tensor
 from tests.support.operators.base import FLOATS, Draw, Example, Operator, Reals, one, unit, wide
 from tpukernel.dtypes import Dtype, f32, i8, u8
 
-__all__ = ["OPERATORS", "convolved", "scattered", "windows"]
+__all__ = ["OPERATORS", "convolved", "error", "scattered", "windows"]
 
 SMALL = unit(f32)
 
@@ -172,6 +172,11 @@ def _avg_pool(draw: Draw, dtype: Dtype) -> Example:
     count, size = prod(kernel), np.abs(taps).sum(0) / prod(kernel)
     bound = _error(dtype, count, size, of_channels=True)
     return one([x], lambda tensor: bm.avg_pool(tensor, kernel, stride=stride, pad=pad), taps.sum(0) / count, bound)
+
+
+def error(dtype: Dtype, terms: int, size: Reals, sums: Reals, *, of_channels: bool = False) -> Reals:
+    """How far a sum of so many products may be off to which a bias is added: to the sum itself, or when it has been rounded."""
+    return _error(dtype, terms, size, of_channels=of_channels) + unit(dtype) * np.abs(sums)
 
 
 OPERATORS = (
