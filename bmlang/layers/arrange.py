@@ -30,7 +30,6 @@ __all__ = [
     "Tile",
     "broadcast_to",
     "concat",
-    "flip",
     "pad",
     "permute",
     "slice",
@@ -256,14 +255,6 @@ def split(x: Tensor, sizes: Sequence[int], axis: int) -> list[Tensor]:
         found.append(slice(x, begin, [size if axis_ == place else whole for axis_, whole in enumerate(x.shape)]))
         start += size
     return found
-
-
-def flip(x: Tensor, axes: int | Sequence[int]) -> Tensor:
-    """x with some dimensions in the other direction; each takes a copy for each of its elements."""
-    for axis in sorted({axis_of("flip", x.ndim, each) for each in ([axes] if isinstance(axes, int) else axes)}):
-        if x.shape[axis] > 1:
-            x = concat(split(x, [1] * x.shape[axis], axis)[::-1], axis)
-    return x
 
 
 def pad(x: Tensor, before: Sequence[int], after: Sequence[int], value: float = 0.0) -> Tensor:

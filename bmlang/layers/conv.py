@@ -8,12 +8,13 @@ from typing import cast
 import numpy as np
 
 from bmlang.graph.graph import Array, Attribute
-from bmlang.layers.arrange import flip, permute
+from bmlang.layers.arrange import permute
 from bmlang.layers.base import Call, Layer, LocalForm
 from bmlang.layers.conv_decompose import decomposed
 from bmlang.layers.conv_forms import local_form
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
 from bmlang.layers.pointwise import common_dtype
+from bmlang.layers.rearrange import flip
 from bmlang.layers.registry import register
 from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Operand, Tensor, apply, here

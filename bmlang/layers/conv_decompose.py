@@ -9,10 +9,11 @@ from typing import Final, cast
 import numpy as np
 
 from bmlang.graph.graph import Attribute
-from bmlang.layers.arrange import concat, flip, pad, permute, slice
+from bmlang.layers.arrange import concat, pad, permute, slice
 from bmlang.layers.conv_forms import LANES, has_local_form, is_depthwise, weight_bytes
 from bmlang.layers.conv_int_forms import takes_given
 from bmlang.layers.elementwise import add, sub
+from bmlang.layers.rearrange import flip
 from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Tensor, apply
 from bmlang.layers.windows import LARGEST_INSERT, LARGEST_PAD, LARGEST_STEP, Windows

@@ -14,7 +14,7 @@ from tpukernel.dtypes import Dtype
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.tensors import Tile
 
-__all__ = ["copies", "result_of", "seen_as", "whole"]
+__all__ = ["copies", "gapless", "result_of", "seen_as", "whole"]
 
 
 def seen_as(k: Builder, tile: Tile, shape: Dim4, dtype: Dtype, layout: Layout = Layout.EU_ALIGNED, offset: int = 0) -> Tile:
@@ -45,6 +45,12 @@ def whole(piece: Piece, tile: Tile) -> Tile:
     copy = piece.k.local(piece.region.size, tile.dtype, name="whole")
     piece.k.tiu.copy(copy, tile)
     return copy
+
+
+def gapless(tile: Tile) -> bool:
+    """Whether a box of a buffer has all rows and columns of it, and of several n all channels."""
+    n, c, *image = tile.shape
+    return image == [*tile.local.shape[2:]] and bool(n == 1 or c == tile.local.shape[1])
 
 
 def copies(chip: Chip) -> Callable[[Region], int]:

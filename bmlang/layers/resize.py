@@ -18,11 +18,12 @@ from bmlang.layers.conv import deconv
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
 from bmlang.layers.matmul import matmul
 from bmlang.layers.pointwise import common_dtype
+from bmlang.layers.rearrange import repeat
 from bmlang.layers.registry import register
 from bmlang.layers.tensor import Operand, Tensor, apply, here
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["COORDINATES", "METHODS", "Resize", "resize"]
+__all__ = ["COORDINATES", "METHODS", "Resize", "resize", "upsample"]
 
 METHODS: Final = ("nearest", "linear")
 COORDINATES: Final = ("half_pixel", "align_corners", "asymmetric")
@@ -132,3 +133,22 @@ def resize(x: Operand, size: Sequence[int], method: str = "nearest", coordinates
             or "asymmetric" i * h / oh. Nearest neighbours are rounded to the nearest, halves down; "asymmetric" always down.
     """
     return apply("bm::resize", x, size=tuple(size), method=method, coordinates=coordinates)
+
+
+def upsample(x: Tensor, scale: int | Sequence[int] = 2) -> Tensor:
+    """x (n, c, h, w) with each row and column several times, any data type.
+
+    Args:
+        x: the images.
+        scale: how often: rows and columns, or one number for both.
+    """
+    factors = [scale, scale] if isinstance(scale, int) else list(scale)
+    if x.ndim != 4 or len(factors) != 2 or min(factors) < 1:
+        raise OperatorArgumentError(
+            f"upsample of x {list(x.shape)} by {scale!r}", position=here(), help="x is (n, c, h, w), scale 1 or more"
+        )
+    if x.dtype.is_float:
+        return resize(x, [size * factor for size, factor in zip(x.shape[2:], factors, strict=True)], "nearest", "asymmetric")
+    for axis, factor in zip((2, 3), factors, strict=True):
+        x = x if factor == 1 else repeat(x, factor, axis)
+    return x

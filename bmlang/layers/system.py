@@ -13,7 +13,7 @@ from tpukernel.lang.builder import Builder
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.tensors import Global
 
-__all__ = ["System", "copy_box", "fill"]
+__all__ = ["LARGEST", "System", "copy_box", "fill"]
 
 LARGEST = 65535
 """Sizes of one command of the DMA engine."""

@@ -20,7 +20,7 @@ from tpukernel.dtypes import Dtype, DtypeNameError, dtype_of, f32
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.source import Position, assigned_name, position_of, user_frame
 
-__all__ = ["Operand", "Tensor", "Tracer", "apply", "apply_many", "here", "number_of"]
+__all__ = ["Operand", "Tensor", "Tracer", "apply", "apply_many", "as_tensor", "here", "number_of"]
 
 PACKAGES = ("bmlang.layers", "bmlang.program", "contextlib")
 Operand: TypeAlias = "Tensor | Array | float | int | bool"
@@ -188,7 +188,7 @@ class Tensor:
         return apply("bm::neg", self)
 
     def __getitem__(self, index: Index | tuple[Index, ...]) -> Tensor:
-        """A box: `x[:, 2:5, 0]`; a number drops its dimension."""
+        """A box, as in numpy: `x[:, 2:5, 0]`, `x[..., ::-2]`; a number drops its dimension."""
         return _box(self, index if isinstance(index, tuple) else (index,))
 
     def __abs__(self) -> Tensor:
@@ -221,25 +221,28 @@ def _box(x: Tensor, index: tuple[Index, ...]) -> Tensor:
     missing = (slice(None),) * (x.ndim - given)
     full = (*index[: dots[0]], *missing, *index[dots[0] + 1 :]) if dots else (*index, *missing)
     spans = [_span(x, axis, each) for axis, each in enumerate(full) if each is not Ellipsis]
-    start, size = [first for first, _ in spans], [count for _, count in spans]
-    found = x if size == list(x.shape) else apply("bm::slice", x, start=start, size=size)
+    size = [len(span) for span in spans]
+    if any(span.step != 1 for span in spans):
+        from bmlang.layers.rearrange import strided
+
+        found = strided(x, spans)
+    else:
+        found = x if size == list(x.shape) else apply("bm::slice", x, start=[span.start for span in spans], size=size)
     kept = [count for count, each in zip(size, full, strict=True) if isinstance(each, slice)]
     return found if len(kept) == x.ndim else apply("bm::reshape", found, shape=kept or [1])
 
 
-def _span(x: Tensor, axis: int, index: Index) -> tuple[int, int]:
-    """First element and how many, along a dimension."""
+def _span(x: Tensor, axis: int, index: Index) -> range:
+    """The elements along a dimension."""
     size = x.shape[axis]
     if isinstance(index, slice):
-        first, last, step = index.indices(size)
-        if step != 1:
-            raise ShapeError(f"a step of {step} in a slice of {x!r}", position=here(), help="take every element, step 1")
-        if last <= first:
+        found = range(*index.indices(size))
+        if not found:
             raise ShapeError(f"an empty slice of dimension {axis} of {x!r}", position=here(), help="take one element or more")
-        return first, last - first
+        return found if len(found) > 1 else range(found[0], found[0] + 1)
     if not isinstance(index, int) or not -size <= index < size:
         raise ShapeError(f"index {index!r} of dimension {axis} of {x!r}", position=here(), help=f"give a number below {size}, or a slice")
-    return index % size, 1
+    return range(index % size, index % size + 1)
 
 
 def apply(op: str, *inputs: Operand | None, **attrs: object) -> Tensor:
@@ -310,6 +313,11 @@ def check_inputs(layer: Layer, specs: Sequence[TensorSpec | None]) -> None:
     for name, spec in zip(layer.inputs, specs, strict=False):
         if spec is None and not name.endswith(("?", "*")):
             raise OperatorArgumentError(f"{layer.name} needs {name}", position=here(), help=f"its tensors are {', '.join(layer.inputs)}")
+
+
+def as_tensor(value: Operand, beside: Tensor) -> Tensor:
+    """An operand as a tensor of the function that another one belongs to; numbers get its data type."""
+    return value if isinstance(value, Tensor) else Tensor(beside.tracer, name_of(beside.tracer, value, beside.dtype))
 
 
 def name_of(tracer: Tracer, value: Operand | None, numbers: Dtype) -> str:

@@ -7,9 +7,8 @@ from math import prod
 import numpy as np
 
 import bmlang as bm
-from bmlang.graph.graph import Array
 from bmlang.layers.tensor import Tensor
-from tests.support.operators.base import Draw, Example, Operator, Reals, one, wide
+from tests.support.operators.base import Draw, Example, Operator, one, wide
 from tpukernel.dtypes import DTYPES, Dtype
 
 __all__ = ["OPERATORS"]
@@ -141,29 +140,49 @@ def _flatten(draw: Draw, dtype: Dtype) -> Example:
     return one([x], lambda tensor: bm.flatten(tensor, first, last), wanted)
 
 
-def _gathered(x: Reals, index: Array, axis: int) -> Reals:
-    """The parts that an index names; nothing is 0."""
-    parts = np.moveaxis(x, axis, 0)
-    found = [parts[int(each)] if 0 <= int(each) < len(parts) else np.zeros(parts.shape[1:]) for each in index.reshape(-1)]
-    whole = np.array(found).reshape(*index.shape, *parts.shape[1:])
-    return np.moveaxis(whole, range(index.ndim), range(axis, axis + index.ndim))
+def _roll(draw: Draw, dtype: Dtype) -> Example:
+    x = draw.numbers(draw.shape(), dtype)
+    if draw.integer(0, 3) == 0:
+        shift = draw.integer(-9, 9)
+        wanted = np.array([wide(x).reshape(-1)[(place - shift) % x.size] for place in range(x.size)]).reshape(x.shape)
+        return one([x], lambda tensor: bm.roll(tensor, shift), wanted)
+    axes = [axis for axis in range(x.ndim) if draw.integer(0, 1)] or [0]
+    shifts = [draw.integer(-9, 9) for _ in axes]
+    wanted = wide(x)
+    for axis, shift in zip(axes, shifts, strict=True):
+        wanted = np.take(wanted, [(place - shift) % x.shape[axis] for place in range(x.shape[axis])], axis)
+    return one([x], lambda tensor: bm.roll(tensor, shifts, axes), wanted)
 
 
-def _gather(draw: Draw, dtype: Dtype) -> Example:
-    x = draw.numbers(draw.shape(1500, (1, 4)), dtype)
-    axis, kind = draw.integer(0, x.ndim - 1), draw.choice((np.int32, np.uint32))
-    count = x.shape[axis]
-    index = draw.random.integers(0, count + draw.integer(0, 1), draw.shape(9, (1, 2))).astype(kind)
-    return one([x, index], lambda a, b: bm.gather(a, b, axis), _gathered(wide(x), index, axis))
+def _repeat(draw: Draw, dtype: Dtype) -> Example:
+    x = draw.numbers(draw.shape(1000, (1, 4)), dtype)
+    axis = draw.integer(0, x.ndim - 1)
+    counts = [draw.integer(0, 3) for _ in range(x.shape[axis])]
+    if draw.integer(0, 1) or not any(counts):
+        counts = [draw.integer(1, 4)] * x.shape[axis]
+    rows = np.moveaxis(wide(x), axis, 0)
+    wanted = np.moveaxis(np.stack([row for row, count in zip(rows, counts, strict=True) for _ in range(count)]), 0, axis)
+    given = counts[0] if len(set(counts)) == 1 else counts
+    return one([x], lambda tensor: bm.repeat(tensor, given, axis - x.ndim), wanted)
 
 
-def _embedding(draw: Draw, dtype: Dtype) -> Example:
-    table = draw.numbers((draw.size(), draw.size(15)), dtype)
-    index = draw.random.integers(0, len(table), draw.shape(30, (1, 2))).astype(np.int32)
-    wanted = _gathered(wide(table), index, 0)
+def _extract(draw: Draw, dtype: Dtype) -> Example:
+    x = draw.numbers(draw.shape(), dtype)
+    spans = [slice(None)] * x.ndim
+    for axis, size in enumerate(x.shape):
+        first, last = sorted((draw.integer(0, size - 1), draw.integer(0, size)))
+        step = draw.choice((1, 1, 1, 2, 3, -1, -2))
+        if first < last and draw.integer(0, 1):
+            spans[axis] = slice(first, last, step) if step > 0 else slice(last - 1, first - 1 if first else None, step)
+        elif draw.integer(0, 1):
+            spans[axis] = slice(None, None, step)
+    wanted = wide(x)
+    for axis, span in enumerate(spans):
+        wanted = np.take(wanted, range(x.shape[axis])[span], axis)
     if draw.integer(0, 1):
-        return one([index, table], bm.embedding, wanted)
-    return one([index], lambda tensor: bm.embedding(tensor, table), wanted)
+        return one([x], lambda tensor: tensor[tuple(spans)], wanted)
+    strides = [1 if span.step is None else int(span.step) for span in spans]
+    return one([x], lambda tensor: bm.extract(tensor, [span.start for span in spans], [span.stop for span in spans], strides), wanted)
 
 
 OPERATORS = (
@@ -172,8 +191,9 @@ OPERATORS = (
     Operator("squeeze", EVERY, _squeeze),
     Operator("unsqueeze", EVERY, _unsqueeze),
     Operator("flatten", EVERY, _flatten),
-    Operator("gather", EVERY, _gather, "an index out of range gives 0"),
-    Operator("embedding", EVERY, _embedding, "the type is that of the table"),
+    Operator("roll", EVERY, _roll),
+    Operator("repeat", EVERY, _repeat),
+    Operator("extract", EVERY, _extract, "Python slices, also with steps"),
     Operator("concat", EVERY, _concat),
     Operator("slice", EVERY, _slice),
     Operator("split", EVERY, _split),

@@ -9,7 +9,7 @@ import numpy as np
 
 import bmlang as bm
 from tests.support.operators.base import FLOATS, Draw, Example, Operator, Reals, one, unit, wide
-from tpukernel.dtypes import Dtype, f32
+from tpukernel.dtypes import DTYPES, Dtype, f32
 
 __all__ = ["OPERATORS"]
 
@@ -64,7 +64,16 @@ def _cumsum(draw: Draw, dtype: Dtype) -> Example:
     return one([x], lambda a: bm.cumsum(a, axis), np.moveaxis(np.stack(total), 0, axis), bound)
 
 
+def _upsample(draw: Draw, dtype: Dtype) -> Example:
+    x = draw.numbers((draw.integer(1, 2), draw.size(13), draw.integer(1, 9), draw.integer(1, 9)), dtype)
+    rows, columns = draw.integer(1, 4), draw.integer(1, 4)
+    places = [[place // factor for place in range(size * factor)] for size, factor in zip(x.shape[2:], (rows, columns), strict=True)]
+    wanted = wide(x)[:, :, places[0]][:, :, :, places[1]]
+    return one([x], lambda a: bm.upsample(a, rows if rows == columns else (rows, columns)), wanted)
+
+
 OPERATORS = (
     Operator("resize", FLOATS, _resize),
+    Operator("upsample", tuple(DTYPES.values()), _upsample),
     Operator("cumsum", FLOATS, _cumsum),
 )

@@ -10,7 +10,8 @@ import numpy as np
 
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.importers.onnx.values import Known, Quantised
-from bmlang.layers.arrange import broadcast_to, concat, flip, pad, permute, slice, split, tile
+from bmlang.layers.arrange import broadcast_to, concat, pad, permute, slice, split, tile
+from bmlang.layers.rearrange import flip
 from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Tensor
 
