@@ -71,19 +71,19 @@ def call_of(graph: Graph, node: Node, chip: Chip) -> Call:
     )
 
 
-def plan(graph: Graph, chip: Chip) -> list[Planned | Emitted | Alias | Hosted]:
-    """All nodes in groups, in order.
+def plan(graph: Graph, chip: Chip, *, together: bool = True) -> list[Planned | Emitted | Alias | Hosted]:
+    """All nodes in groups, in order; with `together` as false each in a group of its own.
 
     Raises:
         NoFormError: the TPU cannot compute a node.
         LocalMemoryFullError: a node does not fit.
     """
-    return list(_Planner(graph, chip).run())
+    return list(_Planner(graph, chip, together).run())
 
 
 class _Planner:
-    def __init__(self, graph: Graph, chip: Chip) -> None:
-        self._graph, self._chip = graph, chip
+    def __init__(self, graph: Graph, chip: Chip, together: bool) -> None:
+        self._graph, self._chip, self._together = graph, chip, together
         self._users = graph.users()
         self._calls = {node.name: call_of(graph, node, chip) for node in graph.nodes}
         self._alone: dict[str, Planned] = {}
@@ -135,7 +135,7 @@ class _Planner:
 
     def _joined(self, group: Planned | None, node: Node) -> Planned | None:
         """The group with one node more; None when that is not possible or not faster."""
-        if group is None:
+        if group is None or not self._together:
             return None
         nodes = (*group.nodes, node)
         groups = self._groups(nodes)

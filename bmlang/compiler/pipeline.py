@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from bmlang.compiler.emit import Emission, emit
 from bmlang.compiler.groups import plan
@@ -13,39 +13,58 @@ from bmlang.compiler.passes.dead import dead_code
 from bmlang.compiler.passes.decompose import decompose
 from bmlang.compiler.passes.expand import expand
 from bmlang.compiler.passes.fold import fold_constants
+from bmlang.compiler.passes.pads import fold_pads
 from bmlang.compiler.passes.precision import computable, precision
+from bmlang.compiler.passes.scales import fold_scales
 from bmlang.compiler.sides import parted
 from bmlang.graph.graph import Graph
 from bmlang.graph.verify import verify
 from tpukernel.chips.chip import Chip
 from tpukernel.dtypes import Dtype
 
-__all__ = ["PASSES", "compile_graph", "prepared"]
+__all__ = ["BEST", "LEVELS", "PASSES", "Pass", "compile_graph", "prepared"]
 
-Pass = Callable[[Graph, Dtype], Graph]
+LEVELS: Final = (0, 1, 2)
+"""Levels of optimisation: 0 each operator by itself, 1 neighbours together, 2 also what changes last bits."""
+BEST: Final = LEVELS[-1]
 
-PASSES: Final[tuple[tuple[str, Pass], ...]] = (
-    ("expand", lambda graph, _: expand(graph)),
-    ("fold-constants", lambda graph, _: fold_constants(graph)),
-    ("precision", precision),
-    ("computable", lambda graph, _: computable(graph)),
-    ("decompose", lambda graph, _: computable(decompose(graph))),
-    ("fold-casts", lambda graph, _: fold_constants(graph)),
-    ("common-subexpressions", lambda graph, _: common_subexpressions(graph)),
-    ("dead-code", lambda graph, _: dead_code(graph)),
-    ("sides", lambda graph, _: parted(graph)),
+
+class Pass(NamedTuple):
+    """A pass: its name, what it does with a graph for a mode, and the level of optimisation from which on it runs."""
+
+    name: str
+    run: Callable[[Graph, Dtype], Graph]
+    level: int = 0
+
+
+def _of_any_mode(function: Callable[[Graph], Graph]) -> Callable[[Graph, Dtype], Graph]:
+    return lambda graph, _: function(graph)
+
+
+PASSES: Final[tuple[Pass, ...]] = (
+    Pass("expand", _of_any_mode(expand)),
+    Pass("fold-constants", _of_any_mode(fold_constants)),
+    Pass("fold-pads", _of_any_mode(fold_pads), level=1),
+    Pass("fold-scales", fold_scales, level=2),
+    Pass("precision", precision),
+    Pass("computable", _of_any_mode(computable)),
+    Pass("decompose", _of_any_mode(lambda graph: computable(decompose(graph)))),
+    Pass("fold-casts", _of_any_mode(fold_constants)),
+    Pass("common-subexpressions", _of_any_mode(common_subexpressions)),
+    Pass("dead-code", _of_any_mode(dead_code)),
+    Pass("sides", _of_any_mode(parted)),
 )
 """What is done with a graph, in order."""
 
 
-def prepared(graph: Graph, mode: Dtype, dump: Path | None = None) -> Graph:
-    """The graph after all passes; each leaves its result in `dump`, as text."""
+def prepared(graph: Graph, mode: Dtype, dump: Path | None = None, opt: int = BEST) -> Graph:
+    """The graph after all passes of a level of optimisation; each leaves its result in `dump`, as text."""
     verify(graph)
     _dump(graph, dump, 0, "traced")
-    for number, (name, function) in enumerate(PASSES, 1):
-        graph = function(graph, mode)
-        verify(graph, name)
-        _dump(graph, dump, number, name)
+    for number, each in enumerate((each for each in PASSES if each.level <= opt), 1):
+        graph = each.run(graph, mode)
+        verify(graph, each.name)
+        _dump(graph, dump, number, each.name)
     return graph
 
 
@@ -55,7 +74,7 @@ def _dump(graph: Graph, folder: Path | None, number: int, name: str) -> None:
         (folder / f"{graph.name}.{number:02}-{name}.txt").write_text(f"{graph}\n", encoding="utf-8")
 
 
-def compile_graph(graph: Graph, mode: Dtype, chip: Chip, dump: Path | None = None) -> tuple[Graph, Emission]:
+def compile_graph(graph: Graph, mode: Dtype, chip: Chip, dump: Path | None = None, opt: int = BEST) -> tuple[Graph, Emission]:
     """The graph that is computed in the end, and its program.
 
     Args:
@@ -63,9 +82,10 @@ def compile_graph(graph: Graph, mode: Dtype, chip: Chip, dump: Path | None = Non
         mode: f32, f16 or bf16: what f32 is computed in.
         chip: the chip.
         dump: a folder for the graph after each pass.
+        opt: level of optimisation, see `LEVELS`.
 
     Raises:
         GraphError, TpuError: it cannot be compiled; the message names the user's line.
     """
-    done = prepared(graph, mode, dump)
-    return done, emit(done, plan(done, chip), chip)
+    done = prepared(graph, mode, dump, opt)
+    return done, emit(done, plan(done, chip, together=opt > 0), chip)

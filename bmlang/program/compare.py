@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,8 +20,9 @@ from bmlang.program.package import package
 from bmlang.runtime import Runtime
 from tpukernel.chips.chip import Chip
 from tpukernel.dtypes import Dtype, bf16, f16, f32
+from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["FunctionComparison", "TensorDifference", "compare_graph"]
+__all__ = ["FunctionComparison", "Others", "TensorDifference", "compare_graph"]
 
 ROUNDINGS: Final = 16
 EPSILON: Final[Mapping[Dtype, float]] = {f32: 2.0**-24, f16: 2.0**-11, bf16: 2.0**-8}
@@ -36,9 +38,11 @@ class TensorDifference:
         node: what makes it.
         told: its data type and shape.
         own: the largest difference from what numpy makes of the simulated inputs of the node: what this operator adds.
-        whole: the largest difference from what numpy makes of the inputs of the function, floats in float64 all the way.
+        whole: the largest difference from what numpy makes of the inputs of the function, floats in float64 all the way; or from what
+            somebody else makes of them.
         largest: the largest number of the tensor in numpy.
         allowed: what `own` may be.
+        allowed_whole: what `whole` may be.
     """
 
     name: str
@@ -48,16 +52,21 @@ class TensorDifference:
     whole: float
     largest: float
     allowed: float
+    allowed_whole: float = math.inf
 
     @property
     def differs(self) -> bool:
-        """Whether the operator itself is off by more than is allowed."""
-        return not self.own <= self.allowed
+        """Whether the operator itself, or everything up to it, is off by more than is allowed."""
+        return not (self.own <= self.allowed and self.whole <= self.allowed_whole)
 
     def __str__(self) -> str:
         place = f"  {self.node.position}" if self.node.position is not None else ""
-        mark = f" > {self.allowed:.3g}" if self.differs else ""
-        return f"{self.name} {self.told} = {self.node.op}: own {self.own:.3g}{mark}, whole {self.whole:.3g}, of {self.largest:.3g}{place}"
+        own, whole = _marked(self.own, self.allowed), _marked(self.whole, self.allowed_whole)
+        return f"{self.name} {self.told} = {self.node.op}: own {own}, whole {whole}, of {self.largest:.3g}{place}"
+
+
+def _marked(found: float, allowed: float) -> str:
+    return f"{found:.3g}" if found <= allowed else f"{found:.3g} > {allowed:.3g}"
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,34 @@ class FunctionComparison:
         return "\n".join([*lines, where] if where else lines)
 
 
-def compare_graph(graph: Graph, inputs: Mapping[str, Array], mode: Dtype, chip: Chip, tolerance: float | None) -> FunctionComparison:
+@dataclass(frozen=True)
+class Others:
+    """What somebody else computes for the same inputs.
+
+    Attributes:
+        arrays: tensors by the names that they have in the function.
+        allowed: how far everything up to a tensor may be off from it, as a share of the largest number of the tensor.
+    """
+
+    arrays: Mapping[str, Array]
+    allowed: float
+
+    def array(self, name: str, spec: TensorSpec) -> Array | None:
+        """A tensor of the compiled function; None where nobody computed it. In f16 and bf16 names of tensors tell their type."""
+        found = self.arrays.get(name, self.arrays.get(name.removesuffix(f"_{spec.dtype.name}")))
+        return found if found is not None and found.shape == spec.shape else None
+
+
+def compare_graph(
+    graph: Graph,
+    inputs: Mapping[str, Array],
+    mode: Dtype,
+    chip: Chip,
+    tolerance: float | None = None,
+    *,
+    opt: int = 2,
+    others: Others | None = None,
+) -> FunctionComparison:
     """Compare each tensor of a function as it is computed on the chip with numpy.
 
     Every tensor is stored, so that operators run together in other groups than in the program that is shipped; what each of them computes
@@ -100,17 +136,19 @@ def compare_graph(graph: Graph, inputs: Mapping[str, Array], mode: Dtype, chip: 
         mode: what f32 is computed in.
         chip: the chip.
         tolerance: what an operator may be off, as a share of the largest number that it makes; by default 16 roundings of the data type.
+        opt: level of optimisation.
+        others: what somebody else computes; tensors that are there are compared with that on the whole, the rest with numpy.
     """
-    done = prepared(graph, mode)
+    done = prepared(graph, mode, opt=opt)
     shown = [node for node in done.nodes if not layer_of(node.op).alias]
     stored = replace(done, outputs=tuple(name for node in shown for name in node.outputs))
     runtime = Runtime(package([(graph.name, [(stored, emit(stored, plan(stored, chip), chip))])], chip))
     values = {**done.constants, **inputs, **runtime[graph.name].run(inputs)}
-    return FunctionComparison(tuple(_differences(done, values, _exact(done, inputs), tolerance)))
+    return FunctionComparison(tuple(_differences(done, values, _exact(done, inputs), tolerance, others)))
 
 
 def _differences(
-    graph: Graph, values: dict[str, Array], wanted: Mapping[str, Array], tolerance: float | None
+    graph: Graph, values: dict[str, Array], exact: Mapping[str, Array], tolerance: float | None, others: Others | None
 ) -> Iterator[TensorDifference]:
     for node in graph.nodes:
         specs = [graph.specs[name] for name in node.outputs]
@@ -121,8 +159,16 @@ def _differences(
         for name, spec, mine in zip(node.outputs, specs, own, strict=True):
             largest = _largest(mine)
             share = ROUNDINGS * EPSILON.get(spec.dtype, 0.0) if tolerance is None else tolerance
+            theirs = None if others is None else others.array(name, spec)
             yield TensorDifference(
-                name, node, spec_text(spec), _distance(values[name], mine), _distance(values[name], wanted[name]), largest, share * largest
+                name=name,
+                node=node,
+                told=spec_text(spec),
+                own=_distance(values[name], mine),
+                whole=_distance(values[name], exact[name] if theirs is None else theirs),
+                largest=largest,
+                allowed=share * largest,
+                allowed_whole=math.inf if theirs is None or others is None else others.allowed * max(largest, _largest(theirs)),
             )
 
 

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
 from bmlang.bmodel import BModel
 from bmlang.compiler.emit import Emission
 from bmlang.compiler.errors import CompileArgumentError
-from bmlang.compiler.pipeline import compile_graph
+from bmlang.compiler.pipeline import LEVELS, compile_graph
 from bmlang.graph.graph import Array, Graph
 from bmlang.program.folder import save_folder
 from bmlang.program.function import Buildable, Function, Specs, mode_of
@@ -29,8 +28,6 @@ __all__ = ["CompiledStage", "Model", "compile"]
 
 Stages = Sequence[Specs] | Mapping[str, Sequence[Specs]]
 """The stages of the only function, or those of each by its name."""
-OPTIMISATION: Final = (1, 2)
-"""Levels that the official compilers have."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,8 @@ def compile(
         chip: the chip or its name.
         mode: what f32 is computed in: "f32", "f16" or "bf16". Inputs and outputs stay f32.
         dynamic: shapes that vary up to those given.
-        opt: level of optimisation, 1 or 2.
+        opt: level of optimisation: 0 each operator by itself, 1 neighbours together, 2 also what may change last bits, as factors of
+            channels that become a part of weights.
         dump_dir: a folder for the graph after each pass, as text.
 
     Raises:
@@ -145,8 +143,8 @@ def compile(
     """
     if dynamic:
         raise CompileArgumentError("dynamic shapes cannot be compiled", help="give a stage for each shape")
-    if opt not in OPTIMISATION:
-        raise CompileArgumentError(f"there is no level {opt!r} of optimisation", help=f"choose from {OPTIMISATION}")
+    if opt not in LEVELS:
+        raise CompileArgumentError(f"there is no level {opt!r} of optimisation", help=f"choose from {LEVELS}")
     several = functions if isinstance(functions, Sequence) else [functions]
     given = [each if isinstance(each, Function) else Function(each) for each in several]
     _check_names(given, stages)
@@ -159,7 +157,7 @@ def compile(
         values = {name: value for name, value in (attrs or {}).items() if name in function.signature.defaults}
         for number, specs in enumerate(some):
             folder = dump if dump is None or len(some) == 1 else dump / f"stage{number}"
-            graph, emission = compile_graph(function.traced(specs, **values), kind, chip_of(chip), folder)
+            graph, emission = compile_graph(function.traced(specs, **values), kind, chip_of(chip), folder, opt)
             compiled.append(CompiledStage(function.name, graph, emission))
     _check_attrs(given, attrs or {})
     for function in given:
