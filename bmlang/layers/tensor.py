@@ -22,7 +22,7 @@ from tpukernel.source import Position, assigned_name, position_of, user_frame
 
 __all__ = ["Operand", "Tensor", "Tracer", "apply", "apply_many", "as_tensor", "here", "number_of"]
 
-PACKAGES = ("bmlang.layers", "bmlang.program", "contextlib")
+PACKAGES = ("bmlang.layers", "bmlang.program", "bmlang.tpulang", "contextlib")
 Operand: TypeAlias = "Tensor | Array | float | int | bool"
 """What an operator takes: a tensor of the function, a numpy array (which becomes a coefficient), or a number."""
 Index: TypeAlias = "slice | int | EllipsisType"
