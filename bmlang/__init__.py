@@ -67,7 +67,20 @@ if TYPE_CHECKING:
     from bmlang.layers.coordinates import gather_nd, scatter_nd
     from bmlang.layers.cumulate import cumsum
     from bmlang.layers.elementwise import abs, add, div, max, min, mul, neg, square, sub
-    from bmlang.layers.elementwise_int import add_scaled, add_shift, mul_scaled, mul_shift, sub_scaled, sub_shift
+    from bmlang.layers.elementwise_int import add_shift, mul_shift, sub_shift
+    from bmlang.layers.elementwise_scaled import (
+        add_scaled,
+        eq_scaled,
+        ge_scaled,
+        gt_scaled,
+        le_scaled,
+        lt_scaled,
+        max_scaled,
+        min_scaled,
+        mul_scaled,
+        ne_scaled,
+        sub_scaled,
+    )
     from bmlang.layers.gather import embedding, gather, gather_elements, index_select
     from bmlang.layers.logic import bit_and, bit_not, bit_or, bit_xor, logical_and, logical_not, logical_or, logical_xor
     from bmlang.layers.matmul import matmul
@@ -76,11 +89,12 @@ if TYPE_CHECKING:
     from bmlang.layers.pool import avg_pool, max_pool
     from bmlang.layers.pool_int import avg_pool_int, sum_pool
     from bmlang.layers.power import pow
-    from bmlang.layers.quantise import dequantise, quantise, requant
+    from bmlang.layers.quantise import dequantise, quantise, requant, requant_fp_to_int
+    from bmlang.layers.quantised import conv3d_quant, conv_quant, deconv_quant, matmul_quant, softmax_int
     from bmlang.layers.rearrange import extract, flip, repeat, roll
     from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_min, reduce_sum
     from bmlang.layers.regions import nms, roi_align, roi_extractor
-    from bmlang.layers.requant_int import requant_int
+    from bmlang.layers.requant_int import dequant_int, requant_int
     from bmlang.layers.resize import resize, upsample
     from bmlang.layers.scatter import scatter
     from bmlang.layers.selection import fill_up, masked_select, nonzero, real_shape, unique
@@ -88,7 +102,6 @@ if TYPE_CHECKING:
     from bmlang.layers.softmax import softmax
     from bmlang.layers.sorting import argsort, sort, sort_by_key, topk
     from bmlang.layers.tensor import Tensor
-    from bmlang.layers.volumes import as_images, as_volume, every
     from bmlang.program.check import layer_check
     from bmlang.program.compile import Model, compile
     from bmlang.program.custom import layer
@@ -146,7 +159,20 @@ HOMES = {
     "bmlang.layers.coordinates": ("gather_nd", "scatter_nd"),
     "bmlang.layers.cumulate": ("cumsum",),
     "bmlang.layers.elementwise": ("abs", "add", "div", "max", "min", "mul", "neg", "square", "sub"),
-    "bmlang.layers.elementwise_int": ("add_scaled", "add_shift", "mul_scaled", "mul_shift", "sub_scaled", "sub_shift"),
+    "bmlang.layers.elementwise_int": ("add_shift", "mul_shift", "sub_shift"),
+    "bmlang.layers.elementwise_scaled": (
+        "add_scaled",
+        "eq_scaled",
+        "ge_scaled",
+        "gt_scaled",
+        "le_scaled",
+        "lt_scaled",
+        "max_scaled",
+        "min_scaled",
+        "mul_scaled",
+        "ne_scaled",
+        "sub_scaled",
+    ),
     "bmlang.layers.gather": ("embedding", "gather", "gather_elements", "index_select"),
     "bmlang.layers.logic": ("bit_and", "bit_not", "bit_or", "bit_xor", "logical_and", "logical_not", "logical_or", "logical_xor"),
     "bmlang.layers.matmul": ("matmul",),
@@ -155,11 +181,12 @@ HOMES = {
     "bmlang.layers.pool": ("avg_pool", "max_pool"),
     "bmlang.layers.pool_int": ("avg_pool_int", "sum_pool"),
     "bmlang.layers.power": ("pow",),
-    "bmlang.layers.quantise": ("dequantise", "quantise", "requant"),
+    "bmlang.layers.quantise": ("dequantise", "quantise", "requant", "requant_fp_to_int"),
+    "bmlang.layers.quantised": ("conv3d_quant", "conv_quant", "deconv_quant", "matmul_quant", "softmax_int"),
     "bmlang.layers.rearrange": ("extract", "flip", "repeat", "roll"),
     "bmlang.layers.reduce": ("reduce_max", "reduce_mean", "reduce_min", "reduce_sum"),
     "bmlang.layers.regions": ("nms", "roi_align", "roi_extractor"),
-    "bmlang.layers.requant_int": ("requant_int",),
+    "bmlang.layers.requant_int": ("dequant_int", "requant_int"),
     "bmlang.layers.resize": ("resize", "upsample"),
     "bmlang.layers.scatter": ("scatter",),
     "bmlang.layers.selection": ("fill_up", "masked_select", "nonzero", "real_shape", "unique"),
@@ -167,7 +194,6 @@ HOMES = {
     "bmlang.layers.softmax": ("softmax",),
     "bmlang.layers.sorting": ("argsort", "sort", "sort_by_key", "topk"),
     "bmlang.layers.tensor": ("Tensor",),
-    "bmlang.layers.volumes": ("as_images", "as_volume", "every"),
     "bmlang.program.check": ("layer_check",),
     "bmlang.program.compile": ("Model", "compile"),
     "bmlang.program.custom": ("layer",),
@@ -179,19 +205,20 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
-__all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "argsort", "as_images"]
-__all__ += ["as_volume", "avg_pool", "avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor", "broadcast_to", "cast"]
-__all__ += ["ceil", "clamp", "concat", "conv", "conv3d", "conv3d_int", "conv_int", "cos", "cosh", "cumsum", "deconv", "deconv3d"]
-__all__ += ["deconv3d_int", "deconv_int", "dequantise", "div", "elu", "embedding", "eq", "erf", "every", "exp", "extract", "fill_up"]
-__all__ += ["flatten", "flip", "floor", "gather", "gather_elements", "gather_nd", "ge", "gelu", "group_norm", "gt", "hard_sigmoid"]
-__all__ += ["hard_swish", "index_select", "layer_norm", "le", "leaky_relu", "log", "log_sigmoid", "logical_and", "logical_not"]
-__all__ += ["logical_or", "logical_xor", "lt", "masked_select", "matmul", "matmul_int", "max", "max_pool", "min", "mish", "mul"]
-__all__ += ["mul_scaled", "mul_shift", "ne", "neg", "nms", "nonzero", "pad", "permute", "pow", "prelu", "quantise", "real_shape"]
-__all__ += ["reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "repeat", "requant", "requant_int"]
-__all__ += ["reshape", "resize", "rms_norm", "roi_align", "roi_extractor", "roll", "round", "rsqrt", "scatter", "scatter_nd", "selu"]
-__all__ += ["sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softplus", "softsign", "sort", "sort_by_key", "split", "sqrt"]
-__all__ += ["square", "squeeze", "stack", "sub", "sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile", "topk", "transpose"]
-__all__ += ["unique", "unsqueeze", "upsample", "where"]
+__all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "argsort", "avg_pool"]
+__all__ += ["avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor", "broadcast_to", "cast", "ceil", "clamp", "concat"]
+__all__ += ["conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant", "cos", "cosh", "cumsum", "deconv", "deconv3d"]
+__all__ += ["deconv3d_int", "deconv_int", "deconv_quant", "dequant_int", "dequantise", "div", "elu", "embedding", "eq", "eq_scaled", "erf"]
+__all__ += ["exp", "extract", "fill_up", "flatten", "flip", "floor", "gather", "gather_elements", "gather_nd", "ge", "ge_scaled", "gelu"]
+__all__ += ["group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish", "index_select", "layer_norm", "le", "le_scaled", "leaky_relu"]
+__all__ += ["log", "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "lt_scaled", "masked_select", "matmul"]
+__all__ += ["matmul_int", "matmul_quant", "max", "max_pool", "max_scaled", "min", "min_scaled", "mish", "mul", "mul_scaled", "mul_shift"]
+__all__ += ["ne", "ne_scaled", "neg", "nms", "nonzero", "pad", "permute", "pow", "prelu", "quantise", "real_shape", "reciprocal"]
+__all__ += ["reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "repeat", "requant", "requant_fp_to_int"]
+__all__ += ["requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor", "roll", "round", "rsqrt", "scatter", "scatter_nd"]
+__all__ += ["selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softmax_int", "softplus", "softsign", "sort"]
+__all__ += ["sort_by_key", "split", "sqrt", "square", "squeeze", "stack", "sub", "sub_scaled", "sub_shift", "sum_pool", "swish", "tan"]
+__all__ += ["tanh", "tile", "topk", "transpose", "unique", "unsqueeze", "upsample", "where"]
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Arithmetic on integers that stand for numbers in a scale, and on integers with a shift behind it."""
+"""Arithmetic on integers with a shift behind it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,26 @@ import numpy as np
 
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import Call, Layer, LocalForm, Piece
-from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError
-from bmlang.layers.integers import check_rounding, floats_rounded, rounding_of, shifted, typed_dtype, whole_numbers
+from bmlang.layers.errors import OperatorDtypeError
+from bmlang.layers.integers import check_rounding, rounding_of, shifted, typed_dtype, whole_numbers
 from bmlang.layers.pointwise import broadcast_shape, pointwise
-from bmlang.layers.quantise import NARROW
 from bmlang.layers.registry import add as add_layer
 from bmlang.layers.tensor import Operand, Tensor, apply, here
-from tpukernel.dtypes import Dtype, dtype_of, f32, i8, i16, i32, u8, u16
+from tpukernel.dtypes import Dtype, dtype_of, i8, i16, i32, u8, u16
 from tpukernel.lang.operations import Source
 from tpukernel.lang.signature import TensorSpec
-from tpukernel.lang.tensors import Tile
 
-__all__ = ["Scaled", "Shifted", "add_scaled", "add_shift", "mul_scaled", "mul_shift", "sub_scaled", "sub_shift"]
+__all__ = ["Binary", "Shifted", "add_shift", "mul_shift", "sub_shift"]
 
 INTEGERS = (i8, u8, i16, u16, i32)
 NUMPY = {"add": np.add, "sub": np.subtract, "mul": np.multiply}
 
 
-class _Binary(Layer):
+class Binary(Layer):
     """Two integers of any types, broadcast as in numpy.
 
     Args:
-        operation: "add", "sub" or "mul".
+        operation: what is done with them.
     """
 
     inputs = ("a", "b")
@@ -54,7 +52,7 @@ class _Binary(Layer):
         return TensorSpec(broadcast_shape(self.told, given), typed_dtype(self.told, attrs["dtype"], self.allowed))
 
 
-class Shifted(_Binary):
+class Shifted(Binary):
     """(a op b) * 2 ** shift, rounded where shift is negative, limited to the type."""
 
     defaults: Mapping[str, object] = {"shift": ..., "dtype": ..., "rounding": "half_away_from_zero"}
@@ -92,90 +90,8 @@ class Shifted(_Binary):
         return pointwise(call, compute, numbers=False)
 
 
-class Scaled(_Binary):
-    """((a - a_zero_point) * a_factor op (b - b_zero_point) * b_factor) * factor, rounded, plus zero_point, limited to the type.
-
-    Each step is computed in f32; factors of 1 are none.
-    """
-
-    defaults: Mapping[str, object] = {
-        "a_factor": 1.0,
-        "b_factor": 1.0,
-        "factor": 1.0,
-        "a_zero_point": 0,
-        "b_zero_point": 0,
-        "zero_point": 0,
-        "dtype": ...,
-        "rounding": "half_to_even",
-    }
-    allowed = NARROW
-
-    def __init__(self, operation: str) -> None:
-        super().__init__(operation)
-        self.name = f"bm::{operation}_scaled"
-
-    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
-        found = super().infer(inputs, attrs)
-        check_rounding(self.told, attrs["rounding"], floats=True)
-        for spec, name in ((inputs[0], "a_zero_point"), (inputs[1], "b_zero_point"), (found, "zero_point")):
-            assert spec is not None  # noqa: S101
-            whole_numbers(f"{name} of {self.told}", attrs[name], *spec.dtype.limits)
-        return found
-
-    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
-        numbers: list[Array] = []
-        for array, which in zip(inputs, "ab", strict=True):
-            assert array is not None  # noqa: S101
-            centred = (array.astype(np.int64) - cast("int", attrs[f"{which}_zero_point"])).astype(np.float32)
-            numbers.append(centred * np.float32(cast("float", attrs[f"{which}_factor"])))
-        made = NUMPY[self.operation](*numbers) * np.float32(cast("float", attrs["factor"]))
-        found = floats_rounded(np.asarray(made), attrs["rounding"])
-        return np.clip(found, *i32.limits) + cast("int", attrs["zero_point"])
-
-    def local(self, call: Call) -> LocalForm:
-        rounding, zero_point = rounding_of(call.attrs["rounding"]), cast("int", call.attrs["zero_point"])
-        factor = cast("float", call.attrs["factor"])
-
-        def compute(piece: Piece, operands: Sequence[Source]) -> None:
-            k, size = piece.k, piece.region.size
-            a, b = (self._number(piece, operand, call.attrs, which) for operand, which in zip(operands, "ab", strict=True))
-            made = k.local(size, f32, name="made")
-            getattr(k.tiu, self.operation)(made, a, b)
-            if factor != 1:
-                k.tiu.mul(made, made, factor)
-            if not zero_point:
-                k.tiu.cast(piece.out, made, rounding=rounding)
-                return
-            whole = k.local(size, i32, name="whole")
-            k.tiu.cast(whole, made, rounding=rounding)
-            if piece.out.dtype.is_signed:
-                k.tiu.add(piece.out, whole, zero_point)
-                return
-            k.tiu.add(whole, whole, zero_point)  # arithmetic with signed numbers has signed results only
-            k.tiu.cast(piece.out, whole)
-
-        return pointwise(call, compute, operations=9, work_buffers=6, numbers=False)
-
-    def _number(self, piece: Piece, operand: Source, attrs: Mapping[str, Attribute], which: str) -> Tile:
-        """An operand as f32, in the shape that it has."""
-        assert isinstance(operand, Tile)  # noqa: S101
-        k, factor, zero_point = piece.k, cast("float", attrs[f"{which}_factor"]), cast("int", attrs[f"{which}_zero_point"])
-        n, c, h, w = operand.shape
-        shape = cast("tuple[int, int, int, int]", (n, c, h, w))
-        if zero_point:
-            centred = k.local(shape, i32, name="centred")
-            k.tiu.sub(centred, operand, zero_point)
-            operand = centred
-        number = k.local(shape, f32, name="number")
-        k.tiu.cast(number, operand)
-        if factor != 1:
-            k.tiu.mul(number, number, factor)
-        return number
-
-
 for _operation in NUMPY:
     add_layer(Shifted(_operation), __name__)
-    add_layer(Scaled(_operation), __name__)
 
 
 def add_shift(a: Operand, b: Operand, shift: int, dtype: Dtype | str = i8, *, rounding: str = "half_away_from_zero") -> Tensor:
@@ -198,76 +114,3 @@ def sub_shift(a: Operand, b: Operand, shift: int, dtype: Dtype | str = i8, *, ro
 def mul_shift(a: Operand, b: Operand, shift: int, dtype: Dtype | str = i8, *, rounding: str = "half_away_from_zero") -> Tensor:
     """a * b * 2 ** shift of integers, as `add_shift`."""
     return apply("bm::mul_shift", a, b, shift=shift, dtype=dtype_of(dtype), rounding=rounding)
-
-
-Triple = Sequence[float]
-"""A number for a, for b, and for the result."""
-
-
-def add_scaled(
-    a: Operand,
-    b: Operand,
-    scales: Triple,
-    zero_points: Sequence[int] = (0, 0, 0),
-    dtype: Dtype | str = i8,
-    *,
-    rounding: str = "half_to_even",
-) -> Tensor:
-    """a + b of integers that stand for numbers, broadcast as in numpy; computed in f32.
-
-    Args:
-        a, b: i8, u8, i16 or u16.
-        scales: what a step of a, of b and of the result means: numbers above 0.
-        zero_points: the integers of a, of b and of the result that mean 0.
-        dtype: of the result: bm.i8, bm.u8, bm.i16 or bm.u16.
-        rounding: as of `requant`.
-    """
-    one, other, result = _scales("add_scaled", scales)
-    return _scaled("add", a, b, {"a_factor": one / result, "b_factor": other / result}, zero_points, dtype, rounding)
-
-
-def sub_scaled(
-    a: Operand,
-    b: Operand,
-    scales: Triple,
-    zero_points: Sequence[int] = (0, 0, 0),
-    dtype: Dtype | str = i8,
-    *,
-    rounding: str = "half_to_even",
-) -> Tensor:
-    """a - b of integers that stand for numbers; arguments as of `add_scaled`."""
-    one, other, result = _scales("sub_scaled", scales)
-    return _scaled("sub", a, b, {"a_factor": one / result, "b_factor": other / result}, zero_points, dtype, rounding)
-
-
-def mul_scaled(
-    a: Operand,
-    b: Operand,
-    scales: Triple,
-    zero_points: Sequence[int] = (0, 0, 0),
-    dtype: Dtype | str = i8,
-    *,
-    rounding: str = "half_to_even",
-) -> Tensor:
-    """a * b of integers that stand for numbers; arguments as of `add_scaled`. Products of bytes are exact before they are scaled."""
-    one, other, result = _scales("mul_scaled", scales)
-    return _scaled("mul", a, b, {"factor": one * other / result}, zero_points, dtype, rounding)
-
-
-def _scales(name: str, scales: Triple) -> tuple[float, float, float]:
-    if len(scales) != 3 or not all(np.isfinite(each) and each > 0 for each in scales):
-        raise OperatorArgumentError(
-            f"scales of {name} are {scales!r}", position=here(), help="give three numbers above 0: of a, b, the result"
-        )
-    return scales[0], scales[1], scales[2]
-
-
-def _scaled(
-    operation: str, a: Operand, b: Operand, factors: Mapping[str, float], zero_points: Sequence[int], dtype: Dtype | str, rounding: str
-) -> Tensor:
-    if len(zero_points) != 3:
-        raise OperatorArgumentError(
-            f"zero_points of {operation}_scaled are {zero_points!r}", position=here(), help="give three: of a, b and the result"
-        )
-    points = dict(zip(("a_zero_point", "b_zero_point", "zero_point"), zero_points, strict=True))
-    return apply(f"bm::{operation}_scaled", a, b, **factors, **points, dtype=dtype_of(dtype), rounding=rounding)

@@ -25,7 +25,7 @@ from tpukernel.lang.operations import Source
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.tensors import Tile
 
-__all__ = ["Dequantise", "Quantise", "Requant", "dequantise", "quantise", "requant"]
+__all__ = ["Dequantise", "Quantise", "Requant", "dequantise", "quantise", "requant", "requant_fp_to_int"]
 
 FLOATS = (f32, f16, bf16)
 NARROW = (i8, u8, i16, u16)
@@ -308,6 +308,29 @@ def requant(
     factor, added = np.asarray(scale, np.float32), np.asarray(offset, np.float32)
     given = (factor, added if added.any() else None)
     return apply("bm::requant", x, *_placed("requant", x, axis, *given), dtype=dtype_of(dtype), rounding=rounding)
+
+
+def requant_fp_to_int(
+    x: Tensor,
+    scale: float | Sequence[float] | Array,
+    offset: int | Sequence[int] | Array = 0,
+    dtype: Dtype | str = i8,
+    *,
+    axis: int = 1,
+    rounding: str = "half_to_even",
+) -> Tensor:
+    """Floats as integers: x * scale, in f32, rounded, plus offset, limited to the type. `quantise` is the same with 1 / scale.
+
+    Args:
+        x: f32, f16 or bf16.
+        scale: a number, or one for each element of a dimension.
+        offset: integers of the type of the result, as scale.
+        dtype: bm.i8, bm.u8, bm.i16 or bm.u16.
+        axis: the dimension of several scales and offsets.
+        rounding: as of `requant`.
+    """
+    given = (np.asarray(scale, np.float32), _zero_points("requant_fp_to_int", offset, dtype))
+    return apply("bm::quantise", x, *_placed("requant_fp_to_int", x, axis, *given), dtype=dtype_of(dtype), rounding=rounding)
 
 
 def _scales(name: str, scale: object) -> Array:

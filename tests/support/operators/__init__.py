@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.support.operators import hosted, indexed, integers, logic, moving, pointwise, pooled, products, resampling, rows, volumes
+from tests.support.operators import (
+    hosted,
+    indexed,
+    integers,
+    logic,
+    moving,
+    pointwise,
+    pooled,
+    products,
+    quantised,
+    resampling,
+    rows,
+    volumes,
+)
 from tests.support.operators.base import Example, Operator
 
 __all__ = ["OPERATORS", "Example", "Operator"]
 
-FAMILIES = (pointwise, logic, moving, indexed, rows, products, integers, pooled, resampling, hosted, volumes)
+FAMILIES = (pointwise, logic, moving, indexed, rows, products, integers, pooled, resampling, hosted, volumes, quantised)
 OPERATORS: Mapping[str, Operator] = {operator.name: operator for family in FAMILIES for operator in family.OPERATORS}

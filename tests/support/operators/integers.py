@@ -110,6 +110,30 @@ def _requant_int(draw: Draw, dtype: Dtype) -> Example:
     )
 
 
+def _dequant_int(draw: Draw, dtype: Dtype) -> Example:
+    shape = draw.shape(1500)
+    x, target, rounding = draw.numbers(shape, dtype), draw.choice(SUMS), draw.choice(tuple(OF_SHIFTS))
+    axis = draw.integer(0, len(shape) - 1)
+    count = shape[axis] if draw.integer(0, 1) else 1
+    low, high = max(dtype.limits[0], -99), 99
+    multiplier, shift, point = (draw.random.integers(*ends, count) for ends in ((-9, 2**20), (-30, 1), (low, high)))
+    places = np.broadcast_to(np.arange(count).reshape([count if place == axis else 1 for place in range(len(shape))]), shape).reshape(-1)
+    exact = [
+        OF_SHIFTS[rounding]((int(each) - int(point[place])) * int(multiplier[place]) * Fraction(2) ** int(shift[place]))
+        for each, place in zip(x.reshape(-1), places, strict=True)
+    ]
+    wanted = np.array(exact, np.float64).reshape(shape)
+    return one([x], lambda tensor: bm.dequant_int(tensor, multiplier, shift, point, target, axis=axis, rounding=rounding), wanted)
+
+
+def _requant_fp_to_int(draw: Draw, dtype: Dtype) -> Example:
+    x, target, rounding = draw.numbers(draw.shape(), dtype, -60, 60), draw.choice(NARROW), draw.choice(tuple(OF_FLOATS))
+    scale, axis, across = _scales(draw, x.shape, -3, 3)
+    offset = draw.random.integers(0, 99, scale.shape)
+    wanted = _rounded(_times(x, scale.reshape(across)), rounding) + offset.reshape(across)
+    return one([x], lambda tensor: bm.requant_fp_to_int(tensor, scale, offset, target, axis=axis, rounding=rounding), wanted)
+
+
 def _wrapped(sums: Reals) -> Reals:
     """Sums as i32 keeps them: the last 32 bits."""
     return ((sums.astype(np.int64) + 2**31) % 2**32 - 2**31).astype(np.float64)
@@ -135,9 +159,12 @@ class Convolution(NamedTuple):
         """Zero points of weights as an argument."""
         return int(self.points[0]) if self.points.size == 1 else self.points
 
+    def added(self, sums: Reals) -> Reals:
+        """Sums with the bias."""
+        return sums if self.bias is None else sums + wide(self.bias).reshape(1, -1, *(1,) * (sums.ndim - 2))
+
     def example(self, draw: Draw, sums: Reals, convolve: Callable[..., Tensor]) -> Example:
         """The use whose sums, without the bias, are known; the weights come from the caller or are a constant."""
-        added = 0 if self.bias is None else wide(self.bias).reshape(1, -1, *(1,) * (sums.ndim - 2))
         weight, bias = self.weight, self.bias
         if draw.integer(0, 2) == 0:
             inputs = [self.x, weight] if bias is None else [self.x, weight, bias]
@@ -145,8 +172,8 @@ class Convolution(NamedTuple):
             def of_tensors(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
                 return convolve(a, b, c)
 
-            return one(inputs, of_tensors, _wrapped(sums + added))
-        return one([self.x], lambda a: convolve(a, weight, bias), _wrapped(sums + added))
+            return one(inputs, of_tensors, _wrapped(self.added(sums)))
+        return one([self.x], lambda a: convolve(a, weight, bias), _wrapped(self.added(sums)))
 
 
 def integer_convolution(draw: Draw, dtype: Dtype, x: tuple[int, ...], weight: tuple[int, ...], channels: int) -> Convolution:
@@ -238,6 +265,15 @@ def _matmul_int(draw: Draw, dtype: Dtype) -> Example:
 
 
 TWO: Mapping[str, Callable[[Array, Array], Array]] = {"add": np.add, "sub": np.subtract, "mul": np.multiply}
+COMPARED: Mapping[str, Callable[[Array, Array], Array]] = {
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+}
+ALL: Mapping[str, Callable[[Array, Array], Array]] = {**TWO, "max": np.maximum, "min": np.minimum, **COMPARED}
 
 
 def _shift(operation: str) -> Operator:
@@ -263,8 +299,10 @@ def _scaled(operation: str) -> Operator:
         target, rounding = draw.choice(NARROW), draw.choice(tuple(OF_FLOATS))
         scales = (draw.integer(1, 30) / 100, draw.integer(1, 30) / 100, draw.integer(20, 90) / (100 if operation != "mul" else 5))
         points = (draw.integer(0, 9), draw.integer(0, 9), draw.integer(0, 9))
+        if operation in COMPARED:  # often equal, and powers of two: the numbers themselves are exact
+            scales = (draw.integer(1, 2) / 8, draw.integer(1, 2) / 8, 1 / draw.integer(1, 9))
         left, right = (wide(a) - points[0]) * scales[0], (wide(b) - points[1]) * scales[1]
-        numbers = cast("Reals", TWO[operation](left, right)) / scales[2]
+        numbers = wide(ALL[operation](left, right)) / scales[2]
         size = (np.abs(left * right) if operation == "mul" else np.abs(left) + np.abs(right)) / scales[2]
         # rounding f32 may decide otherwise where the exact number lies as close to a half or a whole one as f32 can be off
         close = np.abs(2 * numbers - np.rint(2 * numbers)) <= 16 * unit(f32) * (size + 1)
@@ -277,7 +315,7 @@ def _scaled(operation: str) -> Operator:
 
 OPERATORS = (
     *(_shift(operation) for operation in TWO),
-    *(_scaled(operation) for operation in TWO),
+    *(_scaled(operation) for operation in ALL),
     Operator("matmul_int", (i8, u8), _matmul_int),
     Operator("conv_int", (i8, u8), _conv_int),
     Operator("deconv_int", (i8, u8), _deconv_int),
@@ -285,4 +323,6 @@ OPERATORS = (
     Operator("dequantise", (*NARROW, i32), _dequantise),
     Operator("requant", SUMS, _requant),
     Operator("requant_int", SUMS, _requant_int),
+    Operator("dequant_int", NARROW, _dequant_int),
+    Operator("requant_fp_to_int", FLOATS, _requant_fp_to_int),
 )

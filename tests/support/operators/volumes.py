@@ -15,12 +15,12 @@ from tests.support.operators.integers import integer_convolution
 from tests.support.operators.products import error
 from tpukernel.dtypes import Dtype, i8, u8
 
-__all__ = ["OPERATORS"]
+__all__ = ["OPERATORS", "convolved3d", "taps3d"]
 
 Three = tuple[int, ...]
 
 
-def _taps(x: Reals, kernel: Three, stride: Three, dilation: Three, pad: Three, fill: float) -> Reals:
+def taps3d(x: Reals, kernel: Three, stride: Three, dilation: Three, pad: Three, fill: float) -> Reals:
     """For each tap of a window the elements that it sees: (taps, n, c, od, oh, ow)."""
     whole = np.pad(x, ((0, 0), (0, 0), *((pad[axis], pad[axis + 3]) for axis in range(3))), constant_values=fill)
     size = [(whole.shape[2 + axis] - (kernel[axis] - 1) * dilation[axis] - 1) // stride[axis] + 1 for axis in range(3)]
@@ -34,7 +34,7 @@ def _taps(x: Reals, kernel: Three, stride: Three, dilation: Three, pad: Three, f
     return np.stack(found)
 
 
-def _convolved(taps: Reals, weight: Reals, groups: int) -> Reals:
+def convolved3d(taps: Reals, weight: Reals, groups: int) -> Reals:
     """What windows (taps, n, c, od, oh, ow) give with weight (oc, c / groups, kd, kh, kw)."""
     oc, ic = weight.shape[:2]
     seen = taps.reshape(taps.shape[0], taps.shape[1], groups, ic, *taps.shape[3:])
@@ -87,9 +87,9 @@ def _conv3d(draw: Draw, dtype: Dtype) -> Example:
     to = _Windows(draw)
     x, weight = draw.numbers(to.x, dtype, -2, 2), draw.numbers(to.weight, dtype, -1, 1)
     bias = draw.numbers((to.channels,), dtype)
-    taps = _taps(wide(x), to.kernel, to.stride, to.dilation, to.pad, 0.0)
-    plain, added = _convolved(taps, wide(weight), to.groups), wide(bias).reshape(-1, 1, 1, 1)
-    size = _convolved(np.abs(taps), np.abs(wide(weight)), to.groups) + np.abs(added)
+    taps = taps3d(wide(x), to.kernel, to.stride, to.dilation, to.pad, 0.0)
+    plain, added = convolved3d(taps, wide(weight), to.groups), wide(bias).reshape(-1, 1, 1, 1)
+    size = convolved3d(np.abs(taps), np.abs(wide(weight)), to.groups) + np.abs(added)
     bound = error(dtype, to.ic * prod(to.kernel) + 1, size, plain, of_channels=to.ic == 1 < to.groups)
 
     def body(a: Tensor, b: Tensor | Array = weight) -> Tensor:
@@ -116,8 +116,8 @@ def _deconv3d(draw: Draw, dtype: Dtype) -> Example:
 def _conv3d_int(draw: Draw, dtype: Dtype) -> Example:
     to = _Windows(draw)
     of = integer_convolution(draw, dtype, to.x, to.weight, to.channels)
-    taps = _taps(wide(of.x) - of.point, to.kernel, to.stride, to.dilation, to.pad, 0.0)
-    sums = _convolved(taps, wide(of.weight) - wide(of.points).reshape(-1, 1, 1, 1, 1), to.groups)
+    taps = taps3d(wide(of.x) - of.point, to.kernel, to.stride, to.dilation, to.pad, 0.0)
+    sums = convolved3d(taps, wide(of.weight) - wide(of.points).reshape(-1, 1, 1, 1, 1), to.groups)
 
     def convolve(x: Tensor, weight: Tensor | Array, bias: Tensor | Array | None) -> Tensor:
         windows = {"stride": to.stride, "pad": to.pad, "dilation": to.dilation}
