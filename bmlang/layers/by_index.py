@@ -6,7 +6,9 @@ lanes. Where there are few rows, and they are read only, every lane has all of a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from bmlang.graph.graph import Array
@@ -15,7 +17,7 @@ from bmlang.layers.indices import in_range
 from bmlang.layers.memory import gapless
 from bmlang.layers.reduction import bytes_of
 from bmlang.layers.region import Region
-from tpukernel.chips.tensors import Dim4
+from tpukernel.chips.tensors import Dim4, Layout
 from tpukernel.dtypes import u16
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.tensors import Tile
@@ -60,25 +62,34 @@ def gather_form(call: Call, rows: ByIndex) -> LocalForm | None:
     lanes = next(lanes for lanes in range(min(rows.count, call.chip.lanes), 0, -1) if rows.count % lanes == 0)
     if rows.outer * rows.count // lanes < -(-rows.outer // call.chip.lanes) * rows.count:
         return _gather_over_index(call, rows, lanes)
-    feeds = {0: Feed((1, rows.outer, 1, rows.size), lambda region: region.along(3, 0, rows.size))}
-    if rows.shared:
-        feeds[1] = Feed((1, 1, 1, rows.count), lambda region: region.along(1, 0, 1), spread=rows.outer > 1)
-    else:
-        feeds[1] = Feed((1, rows.outer, 1, rows.count), lambda region: region)
+    index = _shared_index if rows.shared else _own_index
     known = rows.known(call.constants[1])
 
     def tile(piece: Piece) -> None:
-        _gather(piece, piece.out, piece.ins[0], _places(piece.k, piece.ins[1], rows.size, NOWHERE, known), known)
+        places = _places(piece.k, piece.ins[1], rows.size, NOWHERE, known)
+        _gather(piece.k.tiu.w_gather if rows.shared else piece.k.tiu.batch_w_gather, piece.k, piece.out, piece.ins[0], places, known)
 
     return LocalForm(
         out=(1, rows.outer, 1, rows.count),
-        feeds=feeds,
+        feeds={0: Feed((1, rows.outer, 1, rows.size), lambda region: region.along(3, 0, rows.size)), 1: index(rows)},
         tile=tile,
         cut=(1, 1, 1, 1),
-        at_once=(0, call.chip.lanes if rows.shared else 0, 0, 0),
         scratch=lambda region: _scratch(call, region, region.along(3, 0, rows.size)),
         cycles=lambda region: -(-region.size[1] // call.chip.lanes) * region.size[3],
     )
+
+
+def _shared_index(rows: ByIndex) -> Feed:
+    """One index for all rows: its elements lie over the lanes."""
+
+    def needed(region: Region) -> Region:
+        return Region((0, region.start[3], 0, 0), (1, region.size[3], 1, 1))
+
+    return Feed((1, rows.count, 1, 1), needed, Layout.COMPACT)
+
+
+def _own_index(rows: ByIndex) -> Feed:
+    return Feed((1, rows.outer, 1, rows.count), lambda region: region)
 
 
 def _gather_over_index(call: Call, rows: ByIndex, lanes: int) -> LocalForm:
@@ -91,7 +102,8 @@ def _gather_over_index(call: Call, rows: ByIndex, lanes: int) -> LocalForm:
         for row in range(piece.region.size[0]):
             place = 0 if rows.shared else row
             places = _places(piece.k, piece.ins[1][place : place + 1], rows.size, NOWHERE, known)
-            _gather(piece, piece.out[row : row + 1], piece.ins[0][row : row + 1], places, known, repeated=True)
+            gather = partial(piece.k.tiu.batch_w_gather, repeated=True)
+            _gather(gather, piece.k, piece.out[row : row + 1], piece.ins[0][row : row + 1], places, known)
 
     return LocalForm(
         out=(rows.outer, lanes, 1, width),
@@ -147,27 +159,26 @@ def _scratch(call: Call, index: Region, row: Region) -> int:
 
 def _places(k: Builder, index: Tile, size: int, nowhere: int, known: bool) -> Tile:
     """Indices in 16 bits; `nowhere` for those that name none of `size` elements."""
-    shape = cast("Dim4", index.shape)
+    shape, layout = cast("Dim4", index.shape), index.local.layout
     if not known:
-        limited = k.local(shape, index.dtype, name="limited")
+        limited = k.local(shape, index.dtype, layout=layout, name="limited")
         k.tiu.greater_equal(limited, index, size, value=nowhere)
         k.tiu.max(limited, limited, index)
         if nowhere == size:
             k.tiu.min(limited, limited, size)
         if index.dtype.is_signed:
-            negative = k.local(shape, index.dtype, name="negative")
+            negative = k.local(shape, index.dtype, layout=layout, name="negative")
             k.tiu.less(negative, index, 0, value=nowhere)
             k.tiu.max(limited, limited, negative)
         index = limited
-    places = k.local(shape, u16, name="places")
+    places = k.local(shape, u16, layout=layout, name="places")
     k.tiu.cast(places, index)
     return places
 
 
-def _gather(piece: Piece, out: Tile, x: Tile, places: Tile, known: bool, *, repeated: bool = False) -> None:
-    k = piece.k
+def _gather(gather: Callable[..., object], k: Builder, out: Tile, x: Tile, places: Tile, known: bool) -> None:
     target = out if gapless(out) else k.local(cast("Dim4", out.shape), out.dtype, name="gathered")
-    k.tiu.batch_w_gather(target, _gapless(k, x), places, repeated=repeated, missing=None if known else 0)
+    gather(target, _gapless(k, x), places, missing=None if known else 0)
     if target is not out:
         k.tiu.copy(out, target)
 
