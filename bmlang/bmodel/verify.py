@@ -13,7 +13,7 @@ from bmlang.bmodel.combine import KERNEL_MODES
 from bmlang.bmodel.container import BModel
 from bmlang.bmodel.errors import AddressRangeError, BModelError, CheckCodeError, FileStructureError
 from bmlang.bmodel.fields import Table, walk
-from bmlang.bmodel.memory import TPU, command_groups
+from bmlang.bmodel.memory import CPU, TPU, command_groups
 from bmlang.bmodel.schema import CpuConst, Model, Net, NetParameter, SubNet, Tensor, data_type_bits
 from bmlang.bmodel.section import sha256
 from bmlang.bmodel.verify_streams import Areas, check_streams
@@ -148,9 +148,11 @@ def _addresses(model: Model, notes: list[str]) -> Iterator[BModelError]:
             continue
         areas = Areas.of(stage)
         yield from (AddressRangeError(f"{first} and {second} overlap", where=where) for first, second in areas.overlaps())
+        read = {id(tensor) for subnet in stage.subnets if subnet.subnet_mode == CPU for tensor in subnet.input_tensor or ()}
         for path, tensor in walk(stage, Tensor):
             size = tensor.size or 0
-            if tensor.mem_type & 1 and not areas.holds(tensor.device_addr, size, ("ctx", "io")):
+            where_from = ("ctx", "io", "coeff") if id(tensor) in read else ("ctx", "io")  # the host may take coefficients, too
+            if tensor.mem_type & 1 and not areas.holds(tensor.device_addr, size, where_from):
                 yield AddressRangeError(
                     f"tensor {tensor.name!r} at {tensor.device_addr:#x} with {size} bytes is not in {areas}", where=f"{where}, {path}"
                 )

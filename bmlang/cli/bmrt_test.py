@@ -191,7 +191,7 @@ def _test(job: _Job, options: Options, loop: int) -> bool:
         shape = "".join(f"{size} " for size in array.shape)
         print(f"output data #{k} shape: [{shape}] {_elements(array)} ({printable(name)}, {array.dtype})")
         if model.exported and loop == 0:
-            model.exported.write(array.tobytes())
+            model.exported.write(network.outputs[k].filled_up(array, stage))
     good = _agree(job, results)
     if model.outputs is not None:
         good &= _compared(job, options, results[0], _arrays(model.outputs, job.output_at, network.outputs, stage))
@@ -235,15 +235,16 @@ def _elements(array: Array) -> str:
 
 def _compared(job: _Job, options: Options, found: Mapping[str, Array], wanted: Mapping[str, Array]) -> bool:
     print("==>comparing output in mem #0 ... ")
-    for k, (name, array) in enumerate(found.items()):
-        wrong = np.flatnonzero(_differs(array, wanted[name], options))
+    lines = [np.frombuffer(tensor.filled_up(found[tensor.name], job.stage), tensor.dtype) for tensor in job.network.outputs]
+    for k, (name, line) in enumerate(zip(found, lines, strict=True)):
+        wrong = np.flatnonzero(_differs(line, wanted[name].reshape(-1), options))
         if wrong.size:
             at = int(wrong[0])
-            ours, theirs = array.reshape(-1)[at], wanted[name].reshape(-1)[at]
-            print(f"output #{k} {printable(name)}: {wrong.size} of {array.size} differ, the first at index {at}: {ours}, expected {theirs}")
+            ours, theirs = line[at], wanted[name].reshape(-1)[at]
+            print(f"output #{k} {printable(name)}: {wrong.size} of {line.size} differ, the first at index {at}: {ours}, expected {theirs}")
             print(f"+++ The {job.title} cmp failed +++")
             return False
-    identical = all(array.tobytes() == wanted[name].tobytes() for name, array in found.items())
+    identical = all(line.tobytes() == wanted[name].tobytes() for name, line in zip(found, lines, strict=True))
     print(f"+++ The {job.title} cmp success +++" + (" (identical)" if identical else ""))
     return True
 

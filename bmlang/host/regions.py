@@ -15,7 +15,7 @@ from bmlang.host.registry import OWN, Array, Parameters, cpu_operator, same_type
 __all__ = ["ROI_ALIGN", "ROI_EXTRACTOR", "RoiAlign", "RoiExtractor"]
 
 ROI_ALIGN, ROI_EXTRACTOR = 38, OWN + 1004
-MOST_SAMPLES = 1 << 26
+MOST_SAMPLES = 1 << 22
 """Points of a feature map that one region may take: what a file asks for is bounded."""
 LARGEST = 1e9
 """Coordinates of a region; no feature map has as many pixels."""
@@ -69,69 +69,67 @@ def roi_align_any(parameters: bytes, inputs: Sequence[Array]) -> Sequence[Array]
 
 
 def _aligned(x: Floats, region: Floats, given: RoiAlign) -> Floats:
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         scaled = region[1:] * np.float32(given.scale)
     batch = int(region[0]) if np.isfinite(region[0]) and (np.abs(scaled) < LARGEST).all() else -1
     if not 0 <= batch < len(x):
         raise CpuOperatorError(f"roi_align has a region {region.tolist()} for {len(x)} images")
-    half = np.float32(0.5 if given.aligned else 0)
-    left, top, right, bottom = scaled - half
-    places, shares = zip(
-        *(
-            _points(start, end - start, count, given, size)
-            for start, end, count, size in ((top, bottom, given.height, x.shape[2]), (left, right, given.width, x.shape[3]))
-        ),
-        strict=True,
-    )
-    rows, columns = (each.shape[1] for each in shares)
+    left, top, right, bottom = scaled - np.float32(0.5 if given.aligned else 0)
+    down = _points(top, bottom - top, given.height, given, x.shape[2])
+    across = _points(left, right - left, given.width, given, x.shape[3])
+    rows, columns = down.shares.shape[1], across.shares.shape[1]
+    total = np.zeros((x.shape[1], given.height, given.width), np.float32)
     if rows * columns * given.height * given.width > MOST_SAMPLES:
         raise CpuOperatorError(f"roi_align takes more than {MOST_SAMPLES} points of a region {region.tolist()}")
-    inside = [np.isfinite(share) for share in shares]
-    total = np.zeros((x.shape[1], given.height, given.width), np.float32)
     for row in range(rows):
-        for column in range(columns):
-            valid = inside[0][:, row, None] & inside[1][None, :, column]
-            value = _between(x[batch], [each[:, :, at] for each, at in zip(places, (row, column), strict=True)], shares, (row, column))
-            total += np.where(valid, value, np.float32(0))
+        # Element by element of the result, the points are added one after the other: the official library's last bits follow from it.
+        total = np.add.accumulate(np.concatenate([total[..., None], _between(x[batch], down, across, row)], -1), -1)[..., -1]
     return total * np.float32(1 / max(rows * columns, 1))
 
 
-def _points(start: np.float32, length: np.float32, count: int, given: RoiAlign, size: int) -> tuple[NDArray[np.int64], Floats]:
-    """Along one dimension, for each element of the result and each of its points: lower and upper neighbour, and the share of the upper
-    one, which is NaN outside of the feature map."""
+@dataclass(frozen=True)
+class _Points:
+    """Points along one dimension, for each element of the result.
+
+    Attributes:
+        low, high: the pixels before and behind each point, (elements, points).
+        shares: how much of the one behind; NaN outside of the feature map.
+    """
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    shares: Floats
+
+
+def _points(start: np.float32, length: np.float32, count: int, given: RoiAlign, size: int) -> _Points:
     length = length if given.aligned else max(length, np.float32(1))
     step = length * np.float32(1 / count)
     points = given.samples if given.samples > 0 else max(ceil(step), 0)
     if count * points > MOST_SAMPLES:
         raise CpuOperatorError(f"roi_align takes {count * points} points along a dimension")
     apart = step / np.float32(max(points, 1))
-    at = np.zeros((count, points), np.float32)
-    for element in range(count):
-        place = start + np.float32(element) * step + np.float32(0.5) * apart
-        for point in range(points):  # added up one by one, as the official library does: the last bits follow from it
-            at[element, point] = place
-            place = place + apart
+    at = np.full((count, points), apart, np.float32)
+    at[:, :1] = (start + np.arange(count, dtype=np.float32) * step + np.float32(0.5) * apart)[:, None]
+    at = np.add.accumulate(at, 1)  # one by one, as the official library does
     outside = (at < -1) | (at > size)
     near = np.minimum(np.maximum(at, np.float32(0)), np.float32(size - 1))
     low = np.floor(near)
-    share = np.where(outside, np.float32(np.nan), near - low).astype(np.float32)
     lower = low.astype(np.int64)
-    return np.stack([lower, np.minimum(lower + 1, size - 1)]), share
+    shares = np.where(outside, np.float32(np.nan), near - low).astype(np.float32)
+    return _Points(lower, np.minimum(lower + 1, size - 1), shares)
 
 
-def _between(x: Floats, places: Sequence[NDArray[np.int64]], shares: Sequence[Floats], at: tuple[int, int]) -> Floats:
-    """x at one point of each element of the result, from the four pixels around it."""
-    down, right = shares[0][:, at[0], None], shares[1][None, :, at[1]]
-    up, left = np.float32(1) - down, np.float32(1) - right
-    with np.errstate(all="ignore"):
-        weights = (up * left, up * right, down * left, down * right)
-        corners = ((0, 0), (0, 1), (1, 0), (1, 1))
-        values = (
-            weight * x[:, places[0][row][:, None], places[1][column][None, :]]
-            for weight, (row, column) in zip(weights, corners, strict=True)
-        )
-        first, second, third, fourth = values
-        return np.asarray(first + second + third + fourth, np.float32)
+def _between(x: Floats, down: _Points, across: _Points, row: int) -> Floats:
+    """x at a row of points of each element of the result, (channels, height, width, points); 0 outside."""
+    lower, right = down.shares[:, row, None, None], across.shares[None]
+    upper, left = np.float32(1) - lower, np.float32(1) - right
+    above, below = (each[:, row, None, None] for each in (down.low, down.high))
+    first, second = across.low[None], across.high[None]
+    found = (upper * left) * x[:, above, first]
+    found = found + (upper * right) * x[:, above, second]
+    found = found + (lower * left) * x[:, below, first]
+    found = found + (lower * right) * x[:, below, second]
+    return np.where(np.isnan(lower) | np.isnan(right), np.float32(0), found).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def masked_select_any(parameters: bytes, inputs: Sequence[Array]) -> Sequence[Ar
     x, mask = inputs
     if given.from_first:
         rank = max(x.ndim, mask.ndim)
-        x, mask = (array.reshape(*array.shape, *(1,) * (rank - array.ndim)) for array in (x, mask))
+        x, mask = (array.reshape((*array.shape, *(1,) * (rank - array.ndim))) for array in (x, mask))
     try:
         x, mask = np.broadcast_arrays(x, mask)
     except ValueError:

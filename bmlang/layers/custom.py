@@ -10,9 +10,11 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from bmlang.graph.graph import Array, Attribute, Graph
-from bmlang.layers.base import Call, Layer
+from bmlang.host import HostLayer, HostLayerError
+from bmlang.host.layers import LAYER
+from bmlang.layers.base import Bounds, Call, HostCall, HostUse, Layer
 from bmlang.layers.errors import LayerDefinitionError, OperatorArgumentError, ShapeError
-from bmlang.layers.reference import run_reference
+from bmlang.layers.reference import rounded, run_reference
 from bmlang.layers.system import System
 from bmlang.layers.tensor import Operand, Tensor, apply_many, here
 from tpukernel.dtypes import DTYPES, Dtype
@@ -21,7 +23,7 @@ from tpukernel.lang.builder import Builder
 from tpukernel.lang.kernel import Kernel
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["GraphLayer", "KernelLayer", "Operator", "Reference", "defaults_of"]
+__all__ = ["FunctionLayer", "GraphLayer", "KernelLayer", "OnHost", "Operator", "Reference", "defaults_of"]
 
 Reference: TypeAlias = Callable[..., object]
 """From arrays (floats as float64) and the other arguments to an array, or to a sequence of them."""
@@ -58,15 +60,62 @@ def _wide(array: Array) -> Array:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FunctionLayer(_Custom):
+    """A layer that a numpy function of the process computes, on the host.
+
+    Attributes:
+        bounds: for each output the dimensions whose sizes depend on data.
+    """
+
+    bounds: tuple[Bounds, ...] = ()
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec | Sequence[TensorSpec]:
+        assert self.specs is not None  # noqa: S101
+        return self.specs(*(spec for spec in inputs if spec is not None), **attrs)
+
+    def host(self, use: HostUse) -> HostCall:
+        return named_call(self.name, use)
+
+    def bounded(self, use: HostUse) -> Sequence[Bounds]:
+        return [*self.bounds, *[()] * (len(use.outputs) - len(self.bounds))]
+
+
+def named_call(name: str, use: HostUse) -> HostCall:
+    """The operator of the host that a layer of a user is."""
+    return HostCall(LAYER, HostLayer(name, tuple(spec.dtype for spec in use.outputs), use.attrs).data())
+
+
+@dataclass(frozen=True)
+class OnHost:
+    """What the host does for a layer of a user: its reference, rounded to the data types of the outputs."""
+
+    layer: Layer
+
+    def __call__(self, wanted: HostLayer, inputs: Sequence[Array]) -> Sequence[Array]:
+        with np.errstate(all="ignore"):
+            made = self.layer.reference([array.copy() for array in inputs], wanted.attrs)
+        arrays = [made] if isinstance(made, np.ndarray | np.generic) else list(made)
+        if len(arrays) != len(wanted.outputs):
+            raise HostLayerError(f"host layer {wanted.name} gives {len(arrays)} outputs, the model has {len(wanted.outputs)}")
+        return [rounded(np.asarray(array), dtype) for array, dtype in zip(arrays, wanted.outputs, strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class KernelLayer(_Custom):
     """A layer that is a kernel on tensors in system memory.
 
     Attributes:
         kernel: in Python or as text.
+        cpu: the host computes what has other data types than `dtypes`.
     """
 
     kernel: Kernel
+    cpu: bool = False
     own_lines = True
+
+    def host(self, use: HostUse) -> HostCall | None:
+        known = all(spec is None or spec.dtype in self.dtypes for spec in use.inputs)
+        return named_call(self.name, use) if self.cpu and not known else None
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec | Sequence[TensorSpec]:
         given = {name: spec for name, spec in zip(self.kernel.signature.inputs, inputs, strict=True) if spec is not None}

@@ -12,7 +12,7 @@ from bmlang.layers.registry import layer_of
 from tpukernel.dtypes import Dtype
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["evaluated", "run_reference"]
+__all__ = ["evaluated", "rounded", "run_reference", "shaped"]
 
 
 def run_reference(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -29,10 +29,10 @@ def evaluated(node: Node, inputs: Sequence[Array | None], specs: Sequence[Tensor
     with np.errstate(all="ignore"):
         made = layer_of(node.op).reference(inputs, node.attrs)
     arrays = [made] if isinstance(made, np.ndarray | np.generic) else list(made)
-    return [_shaped(rounded(np.asarray(array), spec.dtype), spec) for array, spec in zip(arrays, specs, strict=True)]
+    return [shaped(rounded(np.asarray(array), spec.dtype), spec) for array, spec in zip(arrays, specs, strict=True)]
 
 
-def _shaped(array: Array, spec: TensorSpec) -> Array:
+def shaped(array: Array, spec: TensorSpec) -> Array:
     """A result in its shape; one whose size depends on data has fewer elements than its spec says."""
     fewer = array.ndim == len(spec.shape) and array.size < prod(spec.shape)
     return array if fewer and all(size <= most for size, most in zip(array.shape, spec.shape, strict=True)) else array.reshape(spec.shape)

@@ -11,10 +11,11 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from bmlang.compiler.pipeline import compile_graph
+from bmlang.compiler.sides import bounds_of
 from bmlang.graph.graph import Array, Graph
 from bmlang.graph.parse import parse_graph
 from bmlang.graph.text import SHOWN_ELEMENTS, spec_text
-from bmlang.layers.base import Layer
+from bmlang.layers.base import Bounds, Layer
 from bmlang.layers.custom import Operator
 from bmlang.layers.errors import LayerCheckError
 from bmlang.layers.reference import run_reference
@@ -200,9 +201,16 @@ class _Checker:
         given = [made] if isinstance(made, np.ndarray | np.generic) else list(made)
         if len(given) != len(node.outputs):
             yield f"infer gives {len(node.outputs)} outputs, the reference {len(given)}"
+        bounds = bounds_of(graph)
         for name, array in zip(node.outputs, given, strict=False):
-            if np.shape(array) != graph.specs[name].shape:
+            if not _has_shape(np.shape(array), graph.specs[name].shape, bounds.get(name, ())):
                 yield f"infer says that {name} is {list(graph.specs[name].shape)}, the reference gives {list(np.shape(array))}"
+
+
+def _has_shape(shape: tuple[int, ...], wanted: tuple[int, ...], bounds: Bounds) -> bool:
+    """Whether an array has the shape that is wanted, or a smaller one where its size depends on data."""
+    sizes = zip(shape, wanted, strict=False)
+    return len(shape) == len(wanted) and all(size == most or (axis in bounds and size < most) for axis, (size, most) in enumerate(sizes))
 
 
 def _bits(what: str, found: Mapping[str, Array], wanted: Mapping[str, Array]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from bmlang.compiler.groups import plan
 from bmlang.compiler.pipeline import prepared
 from bmlang.graph.graph import Array, Graph, Node
 from bmlang.graph.text import spec_text
-from bmlang.layers.reference import evaluated, rounded
+from bmlang.layers.reference import evaluated, rounded, shaped
 from bmlang.layers.registry import layer_of
 from bmlang.program.package import package
 from bmlang.runtime import Runtime
@@ -181,7 +181,7 @@ def _exact(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
         arrays = [made] if isinstance(made, np.ndarray | np.generic) else list(made)
         for name, array in zip(node.outputs, arrays, strict=True):
             spec = graph.specs[name]
-            values[name] = (_wide(np.asarray(array)) if spec.dtype.is_float else rounded(np.asarray(array), spec.dtype)).reshape(spec.shape)
+            values[name] = shaped(_wide(np.asarray(array)) if spec.dtype.is_float else rounded(np.asarray(array), spec.dtype), spec)
     return values
 
 
@@ -196,7 +196,9 @@ def _largest(array: Array) -> float:
 
 
 def _distance(found: Array, wanted: Array) -> float:
-    """The largest difference; infinite where one has a NaN or an infinity and the other has not."""
+    """The largest difference; infinite where one has a NaN or an infinity and the other has not, or where their shapes differ."""
+    if found.shape != wanted.shape:  # sizes that depend on data
+        return float("inf")
     one, other = found.astype(np.float64), wanted.astype(np.float64)
     same = (one == other) | (np.isnan(one) & np.isnan(other))
     with np.errstate(all="ignore"):

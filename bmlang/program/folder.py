@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from bmlang.bmodel import BModel
 from bmlang.bmodel.folders import INPUTS, MODEL, OUTPUTS
 from bmlang.compiler.errors import CompileArgumentError
@@ -38,12 +36,10 @@ def save_folder(bmodel: BModel, runtime: Runtime, folder: Path, inputs: Mapping[
                 ("output", net.outputs, results, written),
             ):
                 for tensor in names:
-                    array = np.ascontiguousarray(values[tensor.name])
+                    data = tensor.filled_up(values[tensor.name], stage)
                     shape = ", ".join(map(str, tensor.shapes[stage]))
-                    told.append(
-                        f"{net.name} {stage} {direction} {tensor.name} {tensor.dtype}[{shape}] {sum(map(len, target))} {array.nbytes}"
-                    )
-                    target.append(array.tobytes())
+                    told.append(f"{net.name} {stage} {direction} {tensor.name} {tensor.dtype}[{shape}] {sum(map(len, target))} {len(data)}")
+                    target.append(data)
     folder.mkdir(parents=True, exist_ok=True)
     heading = "net stage direction tensor type[shape] offset bytes"
     save_atomically(folder / INPUTS, read)

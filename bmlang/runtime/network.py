@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import cast
 
 import numpy as np
@@ -44,6 +45,10 @@ class IoTensor:
     shapes: tuple[tuple[int, ...], ...]
     scale: float
     zero_point: int
+
+    def filled_up(self, array: Array, stage: int) -> bytes:
+        """The bytes of an array, and zeros behind it where its size depends on data: files have room for the largest shape."""
+        return array.tobytes() + bytes((prod(self.shapes[stage]) - array.size) * self.dtype.itemsize)
 
 
 class Network:

@@ -16,7 +16,7 @@ from bmlang.bmodel.nodes import groups_before, nodes_of
 from bmlang.bmodel.schema import DATA_TYPES, CmdGroup, Net, NetParameter, SubNet, Tensor, data_type_name
 from bmlang.bmodel.section import sha256
 from bmlang.host import CPU_OPERATORS
-from bmlang.host.layers import LAYER, check_host_layer
+from bmlang.host.layers import HOST_LAYERS, LAYER, HostLayer, check_host_layer
 from bmlang.runtime.addresses import DeviceMemory, Move, Relocation, base_address, filled_in
 from bmlang.runtime.errors import CpuOperatorError, DeviceMemoryError, DynamicSubnetError, StageDataError, SubnetKindError
 from bmlang.runtime.events import INPUTS, Place, StageEvents, Trace
@@ -110,7 +110,8 @@ class _CpuStep:
     def run(self, machine: Machine, subnet: int, events: StageEvents | None, sizes: Sizes) -> None:
         inputs = [slot.read(machine, sizes) for slot in self.inputs]
         given = {f"input{k}": array.copy() for k, array in enumerate(inputs)} if events else {}  # an operator may work in place
-        results = CPU_OPERATORS[self.operator](self.parameters, inputs)
+        with np.errstate(all="ignore"):
+            results = CPU_OPERATORS[self.operator](self.parameters, inputs)
         results = results[: len(self.outputs)]
         if len(results) < len(self.outputs) or not all(map(_fits, self.outputs, results)):
             made = [(result.dtype, result.shape) for result in results]
@@ -348,7 +349,7 @@ class Stage:
             )
         parameters = bytes(param.binary_param.data) if param.binary_param else b""
         if param.op_type == LAYER:
-            check_host_layer(parameters)
+            _check_layer(parameters)
         inputs = tuple(self._slot(tensor, written=False) for tensor in subnet.input_tensor or ())
         return _CpuStep(param.op_type, parameters, inputs, tuple(map(self._slot, subnet.output_tensor or ())))
 
@@ -359,3 +360,12 @@ def _bytes(tensor: Tensor) -> int:
 
 def _context_bytes(stage: NetParameter) -> int:
     return sum(stage.ctx_sizes) if stage.ctx_sizes else stage.ctx_size
+
+
+def _check_layer(parameters: bytes) -> None:
+    """The layer of a user that the host computes is there; packages that bring layers are imported where it is not yet."""
+    if HostLayer.read(parameters).name not in HOST_LAYERS:
+        from bmlang.layers.registry import all_layers
+
+        all_layers()
+    check_host_layer(parameters)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bmlang.bmodel import load
+from bmlang.host import OWN
 from tests.support.official_runtime import Official, Request, official_outputs
 from tests.support.operator_runs import Run, run_of
 from tests.support.operators import OPERATORS, Example, Operator
@@ -25,6 +27,8 @@ __all__ = ["PAGE", "Cell", "cells", "differences"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
 SEEDS = (0, 1, 2)
+REFUSED = "cpuop.so in bmodel is not an ELF file"
+"""What the official runtime says of a file with operators of the host that are ours alone, and then ends."""
 HEAD = """# Operators and what was compared
 
 Made by `python -m tests.support.operator_matrix`; do not edit. Each operator of `bm` with each data type of its first tensor, each over
@@ -33,7 +37,8 @@ Made by `python -m tests.support.operator_matrix`; do not edit. Each operator of
 * reference: within bounds that follow from how it is computed of a reference in float64 (or exact, for integers) that was written apart
   from the layers.
 * compiled: a call, the compiled model and the saved file that was read again give the same bits.
-* official: Sophgo's own runtime and emulator give the same bits for the file.
+* official: Sophgo's own runtime and emulator give the same bits for the file. Files with operators of the host that are ours alone it has
+  to refuse; their number is in brackets.
 
 Names without a function of `bm` are layers that the compiler adds.
 
@@ -72,8 +77,17 @@ def cells() -> list[Cell]:
     return [Cell(operator, dtype, seed) for operator in OPERATORS.values() for dtype in operator.dtypes for seed in SEEDS]
 
 
+def is_ours_alone(run: Run) -> bool:
+    """Whether the file has operators of the host that no other runtime has."""
+    stages = (stage for net in load(run.file).model.net for stage in net.stages)
+    params = (param for stage in stages for subnet in stage.subnets for param in subnet.cpu_param or ())
+    return any(param.op_type >= OWN for param in params)
+
+
 def differences(run: Run, official: Official) -> str:
-    """Where the official runtime gives other bits than ours, in words; empty for nowhere."""
+    """Where the official runtime gives other bits than ours, in words; empty for nowhere, and where it refuses what it cannot have."""
+    if is_ours_alone(run):
+        return "" if REFUSED in official.failure else f"it takes a file with operators that it does not have: {official}"
     if official.failure:
         return official.failure
     if official.outputs.keys() != run.loaded.keys():
@@ -96,13 +110,16 @@ class _Row:
 
     def line(self) -> str:
         reference, compiled, identical = 0, 0, 0
+        ours = sum(is_ours_alone(cell.run) for cell in self.uses)
         for cell, official in zip(self.uses, self.official, strict=True):
             reference += not cell.run.mistakes(cell.example)
             compiled += not cell.run.difference()
             identical += not differences(cell.run, official)
         first = self.uses[0]
         shapes = "; ".join(", ".join("x".join(map(str, array.shape)) for array in cell.example.inputs) for cell in self.uses)
-        counts = (_counted(count, len(self.uses)) for count in (reference, compiled, identical))
+        counts = [_counted(count, len(self.uses)) for count in (reference, compiled, identical)]
+        if ours:
+            counts[2] += f" ({ours} refused)"
         return f"| `{first.operator.name}` | {first.dtype.name} | {' | '.join(counts)} | {shapes} | {first.operator.remark} |\n"
 
 

@@ -57,7 +57,7 @@ def computable(graph: Graph) -> Graph:
             between = floats == {f16, bf16}  # the chip converts them to and from f32 only
             rewriter.add(replace(node, inputs=(_wide(rewriter, node.inputs[0], wide, node),)) if between else node)
             continue
-        if floats <= set(layer.dtypes):
+        if floats <= set(layer.dtypes) or on_host(graph, node):
             rewriter.add(node)
             continue
         inputs = tuple(_wide(rewriter, name, wide, node) for name in node.inputs)
