@@ -87,6 +87,8 @@ if TYPE_CHECKING:
     from bmlang.layers.matmul_int import matmul_int
     from bmlang.layers.norm import batch_norm, group_norm, layer_norm, rms_norm
     from bmlang.layers.pool import avg_pool, max_pool
+    from bmlang.layers.pool3d import avg_pool3d, max_pool3d
+    from bmlang.layers.pool_index import max_pool_with_index
     from bmlang.layers.pool_int import avg_pool_int, sum_pool
     from bmlang.layers.power import pow
     from bmlang.layers.quantise import dequantise, quantise, requant, requant_fp_to_int
@@ -179,6 +181,8 @@ HOMES = {
     "bmlang.layers.matmul_int": ("matmul_int",),
     "bmlang.layers.norm": ("batch_norm", "group_norm", "layer_norm", "rms_norm"),
     "bmlang.layers.pool": ("avg_pool", "max_pool"),
+    "bmlang.layers.pool3d": ("avg_pool3d", "max_pool3d"),
+    "bmlang.layers.pool_index": ("max_pool_with_index",),
     "bmlang.layers.pool_int": ("avg_pool_int", "sum_pool"),
     "bmlang.layers.power": ("pow",),
     "bmlang.layers.quantise": ("dequantise", "quantise", "requant", "requant_fp_to_int"),
@@ -206,19 +210,20 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
 __all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "argsort", "avg_pool"]
-__all__ += ["avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor", "broadcast_to", "cast", "ceil", "clamp", "concat"]
-__all__ += ["conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant", "cos", "cosh", "cumsum", "deconv", "deconv3d"]
-__all__ += ["deconv3d_int", "deconv_int", "deconv_quant", "dequant_int", "dequantise", "div", "elu", "embedding", "eq", "eq_scaled", "erf"]
-__all__ += ["exp", "extract", "fill_up", "flatten", "flip", "floor", "gather", "gather_elements", "gather_nd", "ge", "ge_scaled", "gelu"]
-__all__ += ["group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish", "index_select", "layer_norm", "le", "le_scaled", "leaky_relu"]
-__all__ += ["log", "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "lt_scaled", "masked_select", "matmul"]
-__all__ += ["matmul_int", "matmul_quant", "max", "max_pool", "max_scaled", "min", "min_scaled", "mish", "mul", "mul_scaled", "mul_shift"]
-__all__ += ["ne", "ne_scaled", "neg", "nms", "nonzero", "pad", "permute", "pow", "prelu", "quantise", "real_shape", "reciprocal"]
-__all__ += ["reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "repeat", "requant", "requant_fp_to_int"]
-__all__ += ["requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor", "roll", "round", "rsqrt", "scatter", "scatter_nd"]
-__all__ += ["selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax", "softmax_int", "softplus", "softsign", "sort"]
-__all__ += ["sort_by_key", "split", "sqrt", "square", "squeeze", "stack", "sub", "sub_scaled", "sub_shift", "sum_pool", "swish", "tan"]
-__all__ += ["tanh", "tile", "topk", "transpose", "unique", "unsqueeze", "upsample", "where"]
+__all__ += ["avg_pool3d", "avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor", "broadcast_to", "cast", "ceil", "clamp"]
+__all__ += ["concat", "conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant", "cos", "cosh", "cumsum", "deconv"]
+__all__ += ["deconv3d", "deconv3d_int", "deconv_int", "deconv_quant", "dequant_int", "dequantise", "div", "elu", "embedding", "eq"]
+__all__ += ["eq_scaled", "erf", "exp", "extract", "fill_up", "flatten", "flip", "floor", "gather", "gather_elements", "gather_nd", "ge"]
+__all__ += ["ge_scaled", "gelu", "group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish", "index_select", "layer_norm", "le"]
+__all__ += ["le_scaled", "leaky_relu", "log", "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "lt_scaled"]
+__all__ += ["masked_select", "matmul", "matmul_int", "matmul_quant", "max", "max_pool", "max_pool3d", "max_pool_with_index", "max_scaled"]
+__all__ += ["min", "min_scaled", "mish", "mul", "mul_scaled", "mul_shift", "ne", "ne_scaled", "neg", "nms", "nonzero", "pad", "permute"]
+__all__ += ["pow", "prelu", "quantise", "real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu"]
+__all__ += ["relu6", "repeat", "requant", "requant_fp_to_int", "requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor"]
+__all__ += ["roll", "round", "rsqrt", "scatter", "scatter_nd", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax"]
+__all__ += ["softmax_int", "softplus", "softsign", "sort", "sort_by_key", "split", "sqrt", "square", "squeeze", "stack", "sub"]
+__all__ += ["sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile", "topk", "transpose", "unique", "unsqueeze", "upsample"]
+__all__ += ["where"]
 
 
 def __getattr__(name: str) -> object:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf, prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bmlang.graph.graph import Array, Attribute
+from bmlang.layers.arrange import pad
 from bmlang.layers.base import FLOATS, Call, Feed, Layer, LocalForm, Piece
+from bmlang.layers.elementwise import mul
 from bmlang.layers.errors import ShapeError
 from bmlang.layers.pointwise import common_dtype
 from bmlang.layers.region import Region, four
 from bmlang.layers.registry import register
 from bmlang.layers.tensor import Operand, Tensor, apply, here
-from bmlang.layers.windows import Windows, pair
+from bmlang.layers.volumes import every
+from bmlang.layers.windows import LARGEST_PAD, LARGEST_STEP, Windows, pair, quad
 from tpukernel.dtypes import i8, u8
 from tpukernel.lang.signature import TensorSpec
 
@@ -24,7 +29,9 @@ __all__ = ["AvgPool", "MaxPool", "avg_pool", "max_pool"]
 class Pool(Layer):
     """What both kinds of pooling share: x (n, c, h, w), a window over h and w."""
 
-    defaults: Mapping[str, object] = {"kernel": ..., "stride": (1, 1), "pad": (0, 0, 0, 0)}
+    defaults: Mapping[str, object] = {"kernel": ..., "stride": (1, 1), "pad": (0, 0, 0, 0), "ceil_mode": False}
+    outside: float
+    """What stands for padding that has to be written to memory."""
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
         (x,) = inputs
@@ -33,6 +40,11 @@ class Pool(Layer):
         if len(x.shape) != 4:
             raise ShapeError(f"{self.name} of x {list(x.shape)}", position=here(), help="x is (n, c, h, w)")
         return TensorSpec((*x.shape[:2], *windows_of(self.name, x.shape, attrs).out), dtype)
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor | None:
+        (x,) = inputs
+        assert x is not None  # noqa: S101
+        return with_legal_windows(self.name, x, attrs, x.dtype.limits[0] if x.dtype.is_int else self.outside)
 
     def windows(self, call: Call) -> Windows:
         """The windows of a use."""
@@ -47,8 +59,38 @@ class Pool(Layer):
 
 
 def windows_of(name: str, shape: Sequence[int], attrs: Mapping[str, Attribute]) -> Windows:
-    """The windows over x (n, c, h, w)."""
-    return Windows.of(name, shape[2:], pair("kernel", attrs["kernel"]), attrs)
+    """The windows over x (n, c, h, w); with `ceil_mode` as many as begin in x or in the padding before it."""
+    kernel = pair("kernel", attrs["kernel"])
+    if attrs.get("ceil_mode"):
+        top, left, bottom, right = quad("pad", attrs["pad"])
+        stride = pair("stride", attrs["stride"])
+        before, after = (top, left), [bottom, right]
+        for axis in (0, 1):
+            whole = shape[2 + axis] + before[axis]
+            missing = -(whole + after[axis] - kernel[axis]) % stride[axis]
+            if whole + after[axis] + missing - kernel[axis] < whole:  # the last window begins in x
+                after[axis] += missing
+        attrs = {**attrs, "pad": (*before, *after)}
+    return Windows.of(name, shape[2:], kernel, attrs)
+
+
+def with_legal_windows(name: str, x: Tensor, attrs: Mapping[str, Attribute], outside: float) -> Tensor | None:
+    """A pooling layer with windows that no command has; None where one has them.
+
+    Padding, for which `outside` stands, is written to memory, and of results that are closer together some are taken.
+    """
+    windows = windows_of(name, x.shape, attrs)
+    if windows.is_legal:
+        return None
+    plain = {**attrs, "pad": windows.pad, "ceil_mode": False}
+    if max(windows.pad) > LARGEST_PAD:
+        top, left, bottom, right = windows.pad
+        return apply(name, pad(x, (0, 0, top, left), (0, 0, bottom, right), outside), **{**plain, "pad": (0, 0, 0, 0)})
+    steps = [max(step for step in range(1, LARGEST_STEP + 1) if stride % step == 0) for stride in windows.stride]
+    found = apply(name, x, **{**plain, "stride": tuple(steps)})
+    for axis, (count, stride, step) in enumerate(zip(windows.out, windows.stride, steps, strict=True), 2):
+        found = every(found, axis, 0, count, stride // step)
+    return found
 
 
 def seen(x: Array, windows: Windows, fill: float) -> Array:
@@ -66,6 +108,7 @@ class MaxPool(Pool):
 
     name = "bm::max_pool"
     dtypes = (*FLOATS, i8, u8)
+    outside = -inf
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
         (x,) = inputs
@@ -124,19 +167,37 @@ class AvgPool(Pool):
     """The average of each window."""
 
     name = "bm::avg_pool"
-    defaults: Mapping[str, object] = {"kernel": ..., "stride": (1, 1), "pad": (0, 0, 0, 0), "count_include_pad": True}
+    defaults: Mapping[str, object] = {**Pool.defaults, "count_include_pad": True}
+    outside = 0.0
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
         (x,) = inputs
         assert x is not None  # noqa: S101
-        windows = windows_of(self.name, x.shape, attrs)
-        total = seen(x, windows, 0).sum((4, 5))
-        count = prod(windows.kernel) if attrs["count_include_pad"] else seen(np.ones_like(x), windows, 0).sum((4, 5))
-        return total / count
+        return seen(x, windows_of(self.name, x.shape, attrs), 0).sum((4, 5)) / self.counted(x.shape, attrs)
+
+    def counted(self, shape: Sequence[int], attrs: Mapping[str, Attribute]) -> NDArray[np.float64]:
+        """How many elements of each window count (1, 1, oh, ow): at least 1."""
+        windows = windows_of(self.name, shape, attrs)
+        ones = np.ones((1, 1, *shape[2:]))
+        if attrs["count_include_pad"]:  # what ceil_mode adds never counts
+            top, left, bottom, right = quad("pad", attrs["pad"])
+            ones = np.pad(ones, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=1)
+            _, _, more, beside = windows.pad
+            windows = replace(windows, size=(ones.shape[2], ones.shape[3]), pad=(0, 0, more - bottom, beside - right))
+        return np.maximum(seen(ones, windows, 0).sum((4, 5)), 1.0)
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor | None:
+        (x,) = inputs
+        assert x is not None  # noqa: S101
+        windows, counted = windows_of(self.name, x.shape, attrs), self.counted(x.shape, attrs)
+        if (counted == prod(windows.kernel)).all():
+            return super().decompose(inputs, attrs)
+        plain = {**attrs, "pad": windows.pad, "ceil_mode": False, "count_include_pad": True}
+        return mul(apply(self.name, x, **plain), (1 / counted * prod(windows.kernel)).astype(x.dtype.numpy))
 
     def local(self, call: Call) -> LocalForm | None:
         windows = self.windows(call)
-        if not windows.is_legal or (not call.attrs["count_include_pad"] and max(windows.pad)):
+        if not windows.is_legal or (self.counted(call.spec(0).shape, call.attrs) != prod(windows.kernel)).any():
             return None
         x = call.spec(0)
 
@@ -164,10 +225,22 @@ class AvgPool(Pool):
 
 
 def max_pool(
-    x: Operand, kernel: int | Sequence[int], *, stride: int | Sequence[int] = (1, 1), pad: int | Sequence[int] = (0, 0, 0, 0)
+    x: Operand,
+    kernel: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] = (1, 1),
+    pad: int | Sequence[int] = (0, 0, 0, 0),
+    ceil_mode: bool = False,
 ) -> Tensor:
-    """The largest element of each window over h and w of x (n, c, h, w); padding (top, left, bottom, right) does not count."""
-    return apply("bm::max_pool", x, kernel=kernel, stride=stride, pad=pad)
+    """The largest element of each window over h and w of x (n, c, h, w); padding (top, left, bottom, right) does not count.
+
+    Args:
+        x: f32, f16, bf16, i8 or u8.
+        kernel, stride: rows and columns.
+        pad: rows and columns around x: top, left, bottom, right; or one number for all.
+        ceil_mode: windows that reach beyond the end are windows, too.
+    """
+    return apply("bm::max_pool", x, kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode)
 
 
 def avg_pool(
@@ -176,7 +249,16 @@ def avg_pool(
     *,
     stride: int | Sequence[int] = (1, 1),
     pad: int | Sequence[int] = (0, 0, 0, 0),
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """The average of each window over h and w of x (n, c, h, w); padding (top, left, bottom, right) counts as zeros, or not at all."""
-    return apply("bm::avg_pool", x, kernel=kernel, stride=stride, pad=pad, count_include_pad=count_include_pad)
+    """The average of each window over h and w of x (n, c, h, w), floats.
+
+    Args:
+        x: the tensor.
+        kernel, stride: rows and columns.
+        pad: rows and columns around x: top, left, bottom, right; or one number for all.
+        ceil_mode: windows that reach beyond the end are windows, too; what is beyond the padding never counts.
+        count_include_pad: padding counts as zeros, or not at all.
+    """
+    return apply("bm::avg_pool", x, kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode, count_include_pad=count_include_pad)

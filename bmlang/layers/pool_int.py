@@ -13,13 +13,13 @@ from bmlang.layers.base import Call, Feed, Layer, LocalForm, Piece, lines
 from bmlang.layers.conv_int import BYTES
 from bmlang.layers.errors import OperatorDtypeError, ShapeError
 from bmlang.layers.integers import whole_numbers
-from bmlang.layers.pool import seen, windows_of
+from bmlang.layers.pool import AvgPool, seen, windows_of, with_legal_windows
 from bmlang.layers.quantise import requant
 from bmlang.layers.region import Region, four
 from bmlang.layers.registry import register
-from bmlang.layers.tensor import Tensor, apply, here
+from bmlang.layers.tensor import Tensor, apply, attributes, here
 from bmlang.layers.windows import pair
-from tpukernel.dtypes import Dtype, i8, i32
+from tpukernel.dtypes import Dtype, dtype_of, i8, i32
 from tpukernel.lang.signature import TensorSpec
 
 __all__ = ["SumPool", "avg_pool_int", "sum_pool"]
@@ -33,7 +33,7 @@ class SumPool(Layer):
     """The sum of x - zero_point over each window; padding stands for zero_point."""
 
     name = "bm::sum_pool"
-    defaults: Mapping[str, object] = {"kernel": ..., "stride": (1, 1), "pad": (0, 0, 0, 0), "zero_point": 0}
+    defaults: Mapping[str, object] = {"kernel": ..., "stride": (1, 1), "pad": (0, 0, 0, 0), "ceil_mode": False, "zero_point": 0}
     dtypes: tuple[Dtype, ...] = ()
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
@@ -51,6 +51,11 @@ class SumPool(Layer):
         assert x is not None  # noqa: S101
         centred = x.astype(np.int64) - cast("int", attrs["zero_point"])
         return seen(centred, windows_of(self.name, x.shape, attrs), 0).sum((4, 5)).astype(np.int64)
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor | None:
+        (x,) = inputs
+        assert x is not None  # noqa: S101
+        return with_legal_windows(self.name, x, attrs, cast("int", attrs["zero_point"]))
 
     def local(self, call: Call) -> LocalForm | None:
         x, zero_point = call.spec(0), cast("int", call.attrs["zero_point"])
@@ -110,8 +115,10 @@ def avg_pool_int(
     zero_points: tuple[int, int] = (0, 0),
     dtype: Dtype | str = i8,
     rounding: str = "half_to_even",
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> Tensor:
-    """The average of windows over h and w of x (n, c, h, w), i8 or u8; padding counts as 0.
+    """The average of windows over h and w of x (n, c, h, w), i8 or u8, that stand for numbers: exact sums, then `requant`.
 
     Args:
         x: the tensor.
@@ -121,7 +128,15 @@ def avg_pool_int(
         zero_points: the integers of x and of the result that mean 0.
         dtype: of the result: bm.i8, bm.u8, bm.i16 or bm.u16.
         rounding: as of `requant`.
+        ceil_mode, count_include_pad: as of `avg_pool`.
     """
-    taps = prod(pair("kernel", tuple(kernel) if not isinstance(kernel, int) else kernel))
-    sums = sum_pool(x, kernel, stride=stride, pad=pad, zero_point=zero_points[0])
-    return requant(sums, scale / taps, zero_points[1], dtype, rounding=rounding)
+    attrs = attributes(
+        AvgPool(), {"kernel": kernel, "stride": stride, "pad": pad, "ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
+    )
+    windows = {name: attrs[name] for name in ("kernel", "stride", "pad", "ceil_mode")}
+    sums = apply("bm::sum_pool", x, **windows, zero_point=zero_points[0])
+    if count_include_pad and not ceil_mode:
+        return requant(sums, scale / prod(pair("kernel", attrs["kernel"])), zero_points[1], dtype, rounding=rounding)
+    factors = (scale / AvgPool().counted(x.shape, attrs).astype(np.float64)).astype(np.float32)
+    offset = np.asarray(zero_points[1], np.float32) if zero_points[1] else None
+    return apply("bm::requant", sums, factors, offset, dtype=dtype_of(dtype), rounding=rounding)

@@ -35,6 +35,8 @@ FAMILIES: Final = (
     "matmul_int",
     "norm",
     "pool",
+    "pool3d",
+    "pool_index",
     "pool_int",
     "power",
     "quantise",

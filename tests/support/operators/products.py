@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from bmlang.layers.tensor import Tensor
 from tests.support.operators.base import FLOATS, Draw, Example, Operator, Reals, one, unit, wide
 from tpukernel.dtypes import Dtype, f32, i8, u8
 
-__all__ = ["OPERATORS", "convolved", "error", "scattered", "windows"]
+__all__ = ["OPERATORS", "Pooling", "averaged", "convolved", "error", "scattered", "windows"]
 
 SMALL = unit(f32)
 
@@ -152,26 +153,88 @@ def _deconv(draw: Draw, dtype: Dtype) -> Example:
     return one([x], body, wanted, bound)
 
 
-def _pooled(draw: Draw, dtype: Dtype) -> tuple[Array, tuple[int, int], tuple[int, int], tuple[int, ...]]:
-    kernel = (draw.integer(1, 4), draw.integer(1, 4))
-    stride = (draw.integer(1, 3), draw.integer(1, 3))
-    pad = tuple(draw.integer(0, kernel[axis % 2] - 1) for axis in range(4))
-    shape = (draw.integer(1, 2), draw.size(70), kernel[0] + draw.integer(0, 9), kernel[1] + draw.integer(0, 9))
-    return draw.numbers(shape, dtype), kernel, stride, pad
+class Pooling(NamedTuple):
+    """Windows of pooling, one number for each of some dimensions."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    pad: tuple[int, ...]
+    ceil_mode: bool
+
+    @classmethod
+    def drawn(cls, draw: Draw, rank: int, most: int = 4) -> Pooling:
+        """Random windows, now and then with strides or padding that no command has."""
+        kernel = tuple(draw.integer(1, most) for _ in range(rank))
+        stride = tuple(draw.integer(1, 3) if draw.integer(0, 9) else draw.integer(16, 21) for _ in range(rank))
+        return cls(kernel, stride, tuple(draw.integer(0, kernel[axis % rank] - 1) for axis in range(2 * rank)), bool(draw.integer(0, 1)))
+
+    def sizes(self, draw: Draw, most: int = 9) -> list[int]:
+        """Sizes of dimensions that hold a window each."""
+        return [size + draw.integer(0, most if stride < 16 else 40) for size, stride in zip(self.kernel, self.stride, strict=True)]
+
+    def taps(self, x: Reals, fill: float, around: float) -> Reals:
+        """What each tap sees of x (n, c, ...): (taps, n, c, ...); `fill` stands for padding, `around` for what lies beyond it."""
+        rank, sizes = len(self.kernel), x.shape[2:]
+        whole = np.pad(x, ((0, 0), (0, 0), *((self.pad[k], self.pad[k + rank]) for k in range(rank))), constant_values=fill)
+        out: list[int] = []
+        for size, kernel, stride, before, padded in zip(sizes, self.kernel, self.stride, self.pad, whole.shape[2:], strict=False):
+            starts = range(0, padded - (0 if self.ceil_mode else kernel - 1), stride)
+            reached = [at for at in starts if at + kernel <= padded or (at - stride + kernel < padded and at < size + before)]
+            out.append(len(reached))
+        more = [
+            max((count - 1) * s + k - have, 0) for count, s, k, have in zip(out, self.stride, self.kernel, whole.shape[2:], strict=True)
+        ]
+        whole = np.pad(whole, ((0, 0), (0, 0), *((0, each) for each in more)), constant_values=around)
+        return np.stack(
+            [
+                whole[(..., *(slice(at, at + (n - 1) * s + 1, s) for at, n, s in zip(tap, out, self.stride, strict=True)))]
+                for tap in product(*map(range, self.kernel))
+            ]
+        )
+
+
+def _pooled(draw: Draw, dtype: Dtype) -> tuple[Array, Pooling]:
+    of = Pooling.drawn(draw, 2)
+    return draw.numbers((draw.integer(1, 2), draw.size(70), *of.sizes(draw)), dtype), of
 
 
 def _max_pool(draw: Draw, dtype: Dtype) -> Example:
-    x, kernel, stride, pad = _pooled(draw, dtype)
-    wanted = np.sort(windows(wide(x), kernel, stride, (1, 1), pad, -np.inf), 0)[-1]
-    return one([x], lambda tensor: bm.max_pool(tensor, kernel, stride=stride, pad=pad), wanted)
+    x, of = _pooled(draw, dtype)
+    wanted = np.sort(of.taps(wide(x), -np.inf, -np.inf), 0)[-1]
+    return one([x], lambda tensor: bm.max_pool(tensor, of.kernel, stride=of.stride, pad=of.pad, ceil_mode=of.ceil_mode), wanted)
+
+
+def averaged(of: Pooling, x: Reals, *, padding: bool) -> tuple[Reals, Reals]:
+    """The averages of windows and those of the absolute values; `padding` counts."""
+    count = of.taps(np.ones((1, 1, *x.shape[2:])), float(padding), 0.0).sum(0)
+    taps = of.taps(x, 0.0, 0.0)
+    return taps.sum(0) / count, np.abs(taps).sum(0) / count
 
 
 def _avg_pool(draw: Draw, dtype: Dtype) -> Example:
-    x, kernel, stride, pad = _pooled(draw, dtype)
-    taps = windows(wide(x), kernel, stride, (1, 1), pad, 0.0)
-    count, size = prod(kernel), np.abs(taps).sum(0) / prod(kernel)
-    bound = _error(dtype, count, size, of_channels=True)
-    return one([x], lambda tensor: bm.avg_pool(tensor, kernel, stride=stride, pad=pad), taps.sum(0) / count, bound)
+    (x, of), padding = _pooled(draw, dtype), bool(draw.integer(0, 1))
+    wanted, size = averaged(of, wide(x), padding=padding)
+    bound = _error(dtype, prod(of.kernel) + 2, size, of_channels=True)
+
+    def body(a: Tensor) -> Tensor:
+        return bm.avg_pool(a, of.kernel, stride=of.stride, pad=of.pad, ceil_mode=of.ceil_mode, count_include_pad=padding)
+
+    return one([x], body, wanted, bound)
+
+
+def _max_pool_with_index(draw: Draw, dtype: Dtype) -> Example:
+    of = Pooling.drawn(draw, 2, draw.integer(2, 3))
+    shape = (draw.integer(1, 2), draw.size(13), *of.sizes(draw))
+    x = draw.random.integers(-3, 3, shape).astype(dtype.numpy)  # several are the largest
+    taps = of.taps(wide(x), -np.inf, -np.inf)
+    places = of.taps(wide(np.broadcast_to(np.arange(shape[2] * shape[3]).reshape(1, 1, *shape[2:]), shape)), 0.0, 0.0)
+    largest = np.sort(taps, 0)[-1]
+    first = np.where(taps == largest, places, np.inf).min(0)
+
+    def body(a: Tensor) -> tuple[Tensor, Tensor]:
+        return bm.max_pool_with_index(a, of.kernel, stride=of.stride, pad=of.pad, ceil_mode=of.ceil_mode)
+
+    return Example((x,), body, (largest, first), (0.0, 0.0))
 
 
 def error(dtype: Dtype, terms: int, size: Reals, sums: Reals, *, of_channels: bool = False) -> Reals:
@@ -185,4 +248,5 @@ OPERATORS = (
     Operator("deconv", FLOATS, _deconv),
     Operator("max_pool", (*FLOATS, i8, u8), _max_pool),
     Operator("avg_pool", FLOATS, _avg_pool),
+    Operator("max_pool_with_index", FLOATS, _max_pool_with_index),
 )

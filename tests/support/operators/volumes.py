@@ -10,9 +10,9 @@ import numpy as np
 import bmlang as bm
 from bmlang.graph.graph import Array
 from bmlang.layers.tensor import Tensor
-from tests.support.operators.base import FLOATS, Draw, Example, Operator, Reals, one, wide
+from tests.support.operators.base import FLOATS, Draw, Example, Operator, Reals, one, unit, wide
 from tests.support.operators.integers import integer_convolution
-from tests.support.operators.products import error
+from tests.support.operators.products import Pooling, averaged, error
 from tpukernel.dtypes import Dtype, i8, u8
 
 __all__ = ["OPERATORS", "convolved3d", "taps3d"]
@@ -140,9 +140,30 @@ def _deconv3d_int(draw: Draw, dtype: Dtype) -> Example:
     return of.example(draw, sums, convolve)
 
 
+def _max_pool3d(draw: Draw, dtype: Dtype) -> Example:
+    of = Pooling.drawn(draw, 3, 3)
+    x = draw.numbers((draw.integer(1, 2), draw.size(13), *of.sizes(draw, 4)), dtype)
+    wanted = np.sort(of.taps(wide(x), -np.inf, -np.inf), 0)[-1]
+    return one([x], lambda tensor: bm.max_pool3d(tensor, of.kernel, stride=of.stride, pad=of.pad, ceil_mode=of.ceil_mode), wanted)
+
+
+def _avg_pool3d(draw: Draw, dtype: Dtype) -> Example:
+    of, padding = Pooling.drawn(draw, 3, 3), bool(draw.integer(0, 1))
+    x = draw.numbers((draw.integer(1, 2), draw.size(13), *of.sizes(draw, 4)), dtype)
+    wanted, size = averaged(of, wide(x), padding=padding)
+    bound = 2 * unit(dtype) * (prod(of.kernel) + 6) * size
+
+    def body(a: Tensor) -> Tensor:
+        return bm.avg_pool3d(a, of.kernel, stride=of.stride, pad=of.pad, ceil_mode=of.ceil_mode, count_include_pad=padding)
+
+    return one([x], body, wanted, bound)
+
+
 OPERATORS = (
     Operator("conv3d", FLOATS, _conv3d),
     Operator("deconv3d", FLOATS, _deconv3d),
+    Operator("max_pool3d", (*FLOATS, i8, u8), _max_pool3d),
+    Operator("avg_pool3d", FLOATS, _avg_pool3d),
     Operator("conv3d_int", (i8, u8), _conv3d_int),
     Operator("deconv3d_int", (i8, u8), _deconv3d_int),
 )
