@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import bmlang as bm
 from bmlang.compiler.passes.dead import dead_code
@@ -17,6 +19,7 @@ from bmlang.compiler.pipeline import prepared
 from bmlang.graph import Graph, verify
 from bmlang.layers.reference import run_reference
 
+Build = Callable[[bm.Tensor], bm.Tensor]
 RANDOM = np.random.default_rng(0)
 IMAGE = RANDOM.standard_normal((2, 6, 7, 8), np.float32)
 
@@ -65,16 +68,15 @@ def test_zeros_around_an_image_become_padding(
     np.testing.assert_array_equal(result(changed), result(graph))
 
 
-@pytest.mark.parametrize(
-    "padding",
-    [
-        lambda x: bm.pad(x, (0, 0, 1, 1), (0, 0, 1, 1), value=1.0),
-        lambda x: bm.pad(x, (1, 0, 1, 1), (0, 0, 1, 1)),
-        lambda x: bm.pad(x[:, :5], (0, 0, 1, 1), (0, 1, 1, 1)),
-    ],
-    ids=["other numbers", "images", "channels"],
-)
-def test_what_is_no_padding_stays(padding: Callable[[bm.Tensor], bm.Tensor]) -> None:
+PADDINGS: Mapping[str, Build] = {
+    "other numbers": lambda x: bm.pad(x, (0, 0, 1, 1), (0, 0, 1, 1), value=1.0),
+    "images": lambda x: bm.pad(x, (1, 0, 1, 1), (0, 0, 1, 1)),
+    "channels": lambda x: bm.pad(x[:, :5], (0, 0, 1, 1), (0, 1, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("padding", PADDINGS.values(), ids=PADDINGS)
+def test_what_is_no_padding_stays(padding: Build) -> None:
     weight = numbers(4, 6, 3, 3)
     assert ops(dead_code(fold_pads(traced(lambda x: bm.conv(padding(x), weight)))))[-2:] == ["pad", "conv"]
 
@@ -105,23 +107,23 @@ def normalised(x: bm.Tensor) -> bm.Tensor:
     return bm.relu(bm.batch_norm(bm.conv(x, WEIGHT, pad=1), *STATISTICS))
 
 
-@pytest.mark.parametrize(
-    ("function", "left"),
-    [
-        (normalised, ["conv", "relu"]),
-        (lambda x: bm.conv(x, WEIGHT, BIAS) * CHANNELS - CHANNELS + 0.5, ["conv"]),
-        (lambda x: CHANNELS * bm.conv(x, WEIGHT[:, :3], groups=2) + CHANNELS[0], ["conv"]),
-        (lambda x: bm.deconv(x, UP, stride=2) * CHANNELS, ["deconv"]),
-        (lambda x: bm.deconv(x, UP[:, :5], groups=2) * CHANNELS, ["deconv", "mul"]),
-        (lambda x: CHANNELS - bm.conv(x, WEIGHT), ["conv", "sub"]),
-        (lambda x: bm.conv(x, WEIGHT) * numbers(1, 10, 5, 1), ["conv", "mul"]),
-        (lambda x: bm.conv(x, WEIGHT) * numbers(3, 1, 1, 1, 1), ["conv", "mul"]),
-        (lambda x: bm.conv(x, WEIGHT[:1]) * CHANNELS, ["conv", "mul"]),
-        (lambda x: bm.conv(x, bm.reshape(x[:1, :, :3, :3], (1, 6, 3, 3))) * 2.0, ["slice", "conv", "mul"]),
-    ],
-    ids=["normalisation", "chain", "groups", "deconv", "deconv groups", "from", "places", "rank", "repeated", "unknown weights"],
-)
-def test_channels(function: Callable[[bm.Tensor], bm.Tensor], left: list[str]) -> None:
+LEFT: Mapping[str, tuple[Build, list[str]]] = {
+    "normalisation": (normalised, ["conv", "relu"]),
+    "chain": (lambda x: bm.conv(x, WEIGHT, BIAS) * CHANNELS - CHANNELS + 0.5, ["conv"]),
+    "groups": (lambda x: CHANNELS * bm.conv(x, WEIGHT[:, :3], groups=2) + CHANNELS[0], ["conv"]),
+    "deconv": (lambda x: bm.deconv(x, UP, stride=2) * CHANNELS, ["deconv"]),
+    "deconv groups": (lambda x: bm.deconv(x, UP[:, :5], groups=2) * CHANNELS, ["deconv", "mul"]),
+    "from": (lambda x: CHANNELS - bm.conv(x, WEIGHT), ["conv", "sub"]),
+    "places": (lambda x: bm.conv(x, WEIGHT) * numbers(1, 10, 5, 1), ["conv", "mul"]),
+    "rank": (lambda x: bm.conv(x, WEIGHT) * numbers(3, 1, 1, 1, 1), ["conv", "mul"]),
+    "repeated": (lambda x: bm.conv(x, WEIGHT[:1]) * CHANNELS, ["conv", "mul"]),
+    "unknown weights": (lambda x: bm.conv(x, bm.reshape(x[:1, :, :3, :3], (1, 6, 3, 3))) * 2.0, ["slice", "conv", "mul"]),
+}
+"""Functions, and the operators that are left of them."""
+
+
+@pytest.mark.parametrize(("function", "left"), LEFT.values(), ids=LEFT)
+def test_channels(function: Build, left: list[str]) -> None:
     graph = traced(function)
     changed = dead_code(fold_scales(graph, bm.f32))
     verify(changed)
@@ -162,6 +164,6 @@ def test_levels() -> None:
     models = [bm.compile(function, stages=[{"x": IMAGE.shape}], opt=opt) for opt in (0, 1, 2)]
     cycles = [model.stages[0].timeline().cycles for model in models]
     assert cycles[0] > cycles[1] > cycles[2]
-    first, *others = [model.run(x=IMAGE)["output"] for model in models]
+    first, *others = [cast("NDArray[np.float32]", model.run(x=IMAGE)["output"]) for model in models]
     np.testing.assert_array_equal(first, others[0])
     np.testing.assert_allclose(first, others[1], rtol=1e-4, atol=1e-4)
