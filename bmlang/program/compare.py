@@ -11,7 +11,7 @@ import numpy as np
 
 from bmlang.compiler.emit import emit
 from bmlang.compiler.groups import plan
-from bmlang.compiler.pipeline import prepared
+from bmlang.compiler.pipeline import BEST, prepared
 from bmlang.graph.graph import Array, Graph, Node
 from bmlang.graph.text import spec_text
 from bmlang.layers.reference import evaluated, rounded, shaped
@@ -122,7 +122,7 @@ def compare_graph(
     chip: Chip,
     tolerance: float | None = None,
     *,
-    opt: int = 2,
+    opt: int = BEST,
     others: Others | None = None,
 ) -> FunctionComparison:
     """Compare each tensor of a function as it is computed on the chip with numpy.

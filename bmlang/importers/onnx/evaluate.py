@@ -44,6 +44,8 @@ def evaluate(source: Source, inputs: Mapping[str, Array], names: Sequence[str]) 
     made = {name for node in model.graph.node for name in node.output}
     told = {each.name for each in model.graph.output}
     wanted = [name for name in dict.fromkeys(names) if name in made or name in told]
+    # A newer onnx writes a newer version of the format, also where nothing of it is used.
+    model.ir_version = min(int(model.ir_version), int(helper.find_min_ir_version_for(list(model.opset_import), ignore_unknown=True)))
     model.graph.output.extend(ValueInfoProto(name=name) for name in wanted if name not in told)
     types = {each.name: helper.tensor_dtype_to_np_dtype(each.type.tensor_type.elem_type) for each in model.graph.input}
     given = {name: np.asarray(array).astype(types[name]) for name, array in inputs.items()}
