@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bmlang.graph.errors import GraphError
 
 __all__ = [
@@ -24,7 +26,15 @@ class OnnxFileError(GraphError, code="IMP102"):
 
 
 class UnsupportedNodesError(GraphError, code="IMP103"):
-    """A model has nodes that cannot be imported; all of them are listed."""
+    """A model has nodes that cannot be imported; all of them are listed.
+
+    Attributes:
+        needed: inputs of the model whose numbers some of the nodes need: they may be given as `values`.
+    """
+
+    def __init__(self, message: str, *, needed: Sequence[str] = (), help: str | None = None) -> None:
+        super().__init__(message, help=help)
+        self.needed = tuple(needed)
 
 
 class OnnxInputError(GraphError, code="IMP104"):

@@ -17,7 +17,7 @@ from tpukernel.dtypes import Dtype, f32
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, NodeProto
 
-__all__ = ["Handler", "NotSupported", "OnnxNode", "Result", "as_tensor"]
+__all__ = ["Handler", "NeedsValue", "NotSupported", "OnnxNode", "Result", "as_tensor"]
 
 Result: TypeAlias = "Tensor | Array | Value | Sequence[Tensor | Array | Value | None] | None"
 """What a node makes: one output, or several. A tensor has the type of the first input where both are of one data type."""
@@ -39,6 +39,19 @@ def as_tensor(tracer: Tracer, array: Array, name: str) -> Tensor:
     if array.size == 0:
         raise NotSupported(f"{name!r} has no elements")
     return Tensor(tracer, tracer.constant(narrowed(array, repr(name)), name or "constant"))
+
+
+class NeedsValue(NotSupported):
+    """A node needs the numbers of a tensor when the model is compiled.
+
+    Args:
+        name: what the node calls it.
+        tensor: the tensor.
+    """
+
+    def __init__(self, name: str, tensor: Tensor) -> None:
+        super().__init__(f"input {name!r} has to be known when the model is compiled")
+        self.tensor = tensor
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,7 @@ class OnnxNode:
         """
         found = self.value(index)
         if not isinstance(found, Known):
-            raise NotSupported(f"{self.called(index)} has to be known when the model is compiled: give it in values=")
+            raise NeedsValue(self.proto.input[index], found.tensor)
         return found.array
 
     def optional_known(self, index: int) -> Array | None:
@@ -114,10 +127,6 @@ class OnnxNode:
     def element(self, index: int) -> Element:
         """The element type of an input."""
         return self.value(index).element
-
-    def called(self, index: int) -> str:
-        """An input by name, for messages."""
-        return f"input {self.proto.input[index]!r}"
 
     def is_bool(self, index: int) -> bool:
         """Whether an input holds booleans."""

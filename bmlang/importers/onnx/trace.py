@@ -17,7 +17,7 @@ from bmlang.importers.onnx.errors import OnnxLimitError, OnnxNodeError, Unsuppor
 from bmlang.importers.onnx.expand import body_of
 from bmlang.importers.onnx.fold import LARGEST as LARGEST_CONSTANT
 from bmlang.importers.onnx.fold import RANDOM, folded
-from bmlang.importers.onnx.node import NotSupported, OnnxNode
+from bmlang.importers.onnx.node import NeedsValue, NotSupported, OnnxNode
 from bmlang.importers.onnx.reader import Source, inner_graphs, sorted_nodes
 from bmlang.importers.onnx.table import EAGER, OPERATORS
 from bmlang.importers.onnx.values import Items, Known, Live, Unknown, Value
@@ -67,11 +67,13 @@ class Importer:
         source: the model.
         tracer: the function.
         refused: what cannot be imported, each with its reason.
+        needed: inputs of the model whose numbers would have to be known.
     """
 
     source: Source
     tracer: Tracer
     refused: dict[str, str] = field(default_factory=dict[str, str])
+    needed: list[str] = field(default_factory=list[str])
     _count: int = 0
     _functions: dict[tuple[str, str], FunctionProto] = field(default_factory=dict[tuple[str, str], "FunctionProto"])
 
@@ -95,10 +97,12 @@ class Importer:
     def _refuse(self) -> None:
         listed = "".join(f"\n  {what}: {why}" for what, why in self.refused.items())
         names = sorted({each for each in (layer_name(node) for node in self._custom()) if each})
-        layers = f'register layers of those names, for example @bm.layer("{names[0]}"), before' if names else ""
+        advice = [f'register layers of those names, for example @bm.layer("{names[0]}"), before'] if names else []
+        advice += [f"give values={{{', '.join(f'{each!r}: ...' for each in self.needed)}}}"] if self.needed else []
         raise UnsupportedNodesError(
             f"{self.source.name} has {len(self.refused)} nodes that cannot be imported:{listed}",
-            help=layers or "export the model in another way, or compute these nodes before or behind it",
+            needed=self.needed,
+            help="; ".join(advice) or "export the model in another way, or compute these nodes before or behind it",
         )
 
     def _custom(self) -> Iterator[NodeProto]:
@@ -176,6 +180,8 @@ class Importer:
             found = self._imported(node, inputs, env, scope, name)
         except NotSupported as reason:
             self.refused[what] = str(reason)
+            if isinstance(reason, NeedsValue) and reason.tensor.name in self.tracer.inputs and reason.tensor.name not in self.needed:
+                self.needed.append(reason.tensor.name)
         except UnsupportedNodesError:
             raise
         except GraphError as error:

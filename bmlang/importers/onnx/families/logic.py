@@ -9,11 +9,12 @@ from bmlang.importers.onnx.node import Handler, OnnxNode, Result
 from bmlang.importers.onnx.values import Live
 from bmlang.layers import compare
 from bmlang.layers.cast import cast
-from bmlang.layers.elementwise import abs, add, max, min, mul, sub
+from bmlang.layers.elementwise import abs, max, min, mul, sub
+from bmlang.layers.logic import bit_and, bit_not, bit_or, bit_xor
 from bmlang.layers.tensor import Operand, Tensor
-from tpukernel.dtypes import Dtype, f32, i32
+from tpukernel.dtypes import f32
 
-__all__ = ["TABLE", "chosen", "equal"]
+__all__ = ["TABLE", "equal", "negated"]
 
 
 def equal(a: Tensor, b: Operand) -> Tensor:
@@ -47,21 +48,11 @@ def negated(x: Tensor) -> Tensor:
     return sub(1.0, x) if x.dtype.is_float else compare.eq(x, 0)
 
 
-def chosen(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """a where a truth value is 1, else b."""
-    if a.dtype.is_float:
-        return compare.where(condition if condition.dtype == a.dtype else cast(condition, a.dtype), a, b)
-    wide: Dtype = i32
-    x, y, chooses = (each if each.dtype == wide else cast(each, wide) for each in (a, b, condition))
-    found = add(mul(chooses, x), mul(sub(1, chooses), y))
-    return found if found.dtype == a.dtype else cast(found, a.dtype)
-
-
 def _where(node: OnnxNode) -> Result:
     a, b = node.tensor(1), node.tensor(2)
     if a.dtype != b.dtype:  # truth values
         a, b = cast(a, f32), cast(b, f32)
-    return Live(chosen(node.tensor(0), a, b), node.element(1))
+    return Live(compare.where(node.tensor(0), a, b), node.element(1))
 
 
 def _is_nan(node: OnnxNode) -> Result:
@@ -80,8 +71,16 @@ def _is_inf(node: OnnxNode) -> Result:
     return node.boolean(equal(x, limit if above else -limit))
 
 
+def _bits(function: Callable[[Operand, Operand], Tensor]) -> Handler:
+    return lambda node: function(node.tensor(0), node.tensor(1))
+
+
 TABLE: Final[Mapping[str, Handler]] = {
     "And": _binary(min),
+    "BitwiseAnd": _bits(bit_and),
+    "BitwiseNot": lambda node: bit_not(node.tensor(0)),
+    "BitwiseOr": _bits(bit_or),
+    "BitwiseXor": _bits(bit_xor),
     "Equal": _binary(equal),
     "Greater": _binary(compare.gt),
     "GreaterOrEqual": _binary(compare.ge),

@@ -16,6 +16,7 @@ from bmlang.layers import activations as act
 from bmlang.layers import elementwise as ew
 from bmlang.layers.cast import cast
 from bmlang.layers.compare import gt, where
+from bmlang.layers.power import pow
 from bmlang.layers.tensor import Operand, Tensor
 from tpukernel.dtypes import f32, i32
 
@@ -164,10 +165,11 @@ def _pow(node: OnnxNode) -> Tensor:
     number = exponent.array.reshape(-1)[0].item() if isinstance(exponent, Known) and exponent.array.size == 1 else None
     if isinstance(number, int | float) and float(number).is_integer() and 1 <= number <= 64:
         return _power(base, int(number))
-    if number == 0.5:
+    if number == 0.5 and base.dtype.is_float:
         return act.sqrt(base)
     x = base if base.dtype.is_float else cast(base, f32)
-    return _typed(_real_power(x, node.floats(1, x.dtype)), base)
+    made = pow(x, node.floats(1, x.dtype))
+    return made if made.dtype == base.dtype else cast(made, base.dtype)
 
 
 def _power(base: Tensor, exponent: int) -> Tensor:
@@ -180,18 +182,6 @@ def _power(base: Tensor, exponent: int) -> Tensor:
         base = ew.mul(base, base) if exponent else base
     assert found is not None  # noqa: S101
     return found
-
-
-def _real_power(x: Tensor, y: Tensor) -> Tensor:
-    """exp(y * ln(abs(x))), and its sign where x is below 0 and y odd; 1 where y is 0."""
-    size = act.exp(ew.mul(y, act.log(ew.max(ew.abs(x), 1e-30))))
-    half = ew.mul(y, 0.5)
-    odd = ew.mul(ew.sub(half, act.floor(half)), 2.0)
-    return where(gt(0.0, x), ew.mul(size, ew.sub(1.0, ew.mul(odd, 2.0))), size)
-
-
-def _typed(found: Tensor, like: Tensor) -> Tensor:
-    return found if found.dtype == like.dtype else cast(found, like.dtype)
 
 
 def _div(node: OnnxNode) -> Tensor:
@@ -228,6 +218,7 @@ TABLE: Final[Mapping[str, Handler]] = {
     "PRelu": _prelu,
     "Pow": _pow,
     "Relu": _relu,
+    "Round": lambda node: act.round(node.tensor(0)),
     "Selu": _selu,
     "Sign": _sign,
     "Sum": _many(ew.add),

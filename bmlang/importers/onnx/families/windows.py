@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Final
+from math import prod
+from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bmlang.importers.onnx.families.shapes import cut, strided
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
@@ -46,6 +48,16 @@ class Frame:
     def sides(self) -> tuple[int, int, int, int]:
         """Padding as [top, left, bottom, right]."""
         return self.before[0], self.before[1], self.after[0] + self.extra[0], self.after[1] + self.extra[1]
+
+    def part(self, *axes: int) -> Frame:
+        """The windows over one or two of the dimensions, as windows over two."""
+        values = [self.kernel, self.stride, self.dilation, self.before, self.after, self.extra]
+        one = Frame(*(tuple(value[axis] for axis in axes) for value in values))
+        return one if len(axes) > 1 else one.with_width()
+
+    def with_width(self) -> Frame:
+        """Windows over one dimension as such over two, with a width of 1."""
+        return Frame((*self.kernel, 1), (*self.stride, 1), (*self.dilation, 1), (*self.before, 0), (*self.after, 0), (*self.extra, 0))
 
     def with_height(self) -> Frame:
         """The same of two dimensions, where it is of one."""
@@ -146,22 +158,39 @@ def _conv_transpose(node: OnnxNode) -> Result:
     return _back(made, x.ndim)
 
 
+Pool: TypeAlias = Callable[[Tensor, Frame], Tensor]
+
+
+def _pooled(x: Tensor, frame: Frame, pool: Pool) -> Tensor:
+    """Windows over one, two or three dimensions behind the channels, as one pool over two of them after the other."""
+    if x.ndim == 5:
+        n, c, d, h, w = x.shape
+        planes = pool(reshape(x, (n, c * d, h, w)), frame.part(1, 2))
+        h, w = planes.shape[2:]
+        found = pool(reshape(planes, (n, c, d, h * w)), frame.part(0))
+        return reshape(found, (n, c, found.shape[2], h, w))
+    return _back(pool(_images(x), frame.with_height()), x.ndim)
+
+
 def _max_pool(node: OnnxNode) -> Result:
-    _two_dimensions(node)
     if node.wants(1):
         raise NotSupported("the places of the largest elements (its second output)")
     found = node.value(0)
     x = found.integers if isinstance(found, Quantised) and found.codes.scale.size == 1 else node.tensor(0)
-    frame = frame_of(node, x.shape[2:], node.integers("kernel_shape")).with_height()
-    images = _images(x)
-    plain = all(step == 1 for step in frame.dilation)
-    made = max_pool(images, frame.kernel, stride=frame.stride, pad=frame.sides) if plain else _spread_max(images, frame)
-    made = _back(made, x.ndim)
+    _check_rank(x)
+    made = _pooled(x, frame_of(node, x.shape[2:], node.integers("kernel_shape")), _largest)
     return Quantised(made, found.codes, found.element) if isinstance(found, Quantised) and x is found.integers else made
 
 
-def _spread_max(x: Tensor, frame: Frame) -> Tensor:
-    """Windows with gaps: the largest one of as many copies of x as a window has elements."""
+def _check_rank(x: Tensor) -> None:
+    if not 3 <= x.ndim <= 5:
+        raise NotSupported(f"windows over {x.ndim - 2} dimensions")
+
+
+def _largest(x: Tensor, frame: Frame) -> Tensor:
+    """The largest element of each window; where windows have gaps: of as many copies of x as a window has elements."""
+    if all(step == 1 for step in frame.dilation):
+        return max_pool(x, frame.kernel, stride=frame.stride, pad=frame.sides)
     top, left, bottom, right = frame.sides
     low = float(np.finfo(np.float32).min) if x.dtype.is_float else float(x.dtype.limits[0])
     padded = pad(x, (0, 0, top, left), (0, 0, bottom, right), low)
@@ -177,46 +206,53 @@ def _spread_max(x: Tensor, frame: Frame) -> Tensor:
     return made
 
 
-def _averages(node: OnnxNode, x: Tensor, *, include_pad: bool) -> Tensor:
-    frame = frame_of(node, x.shape[2:], node.integers("kernel_shape")).with_height()
-    images = _images(x)
-    if any(step != 1 for step in frame.dilation):
-        return _back(_spread_average(images, frame, include_pad=include_pad), x.ndim)
-    sides = frame.sides
-    if include_pad and any(frame.extra):
-        images = pad(images, (0, 0, *frame.before), (0, 0, *frame.after))
-        sides, include_pad = (0, 0, *frame.extra), False
-    return _back(avg_pool(images, frame.kernel, stride=frame.stride, pad=sides, count_include_pad=include_pad), x.ndim)
-
-
-def _spread_average(x: Tensor, frame: Frame, *, include_pad: bool) -> Tensor:
-    """Windows with gaps: a convolution of each channel with ones, over how many elements each window has."""
+def _sums(x: Tensor, frame: Frame) -> Tensor:
+    """The sum of each window."""
+    if all(step == 1 for step in frame.dilation):
+        return mul(avg_pool(x, frame.kernel, stride=frame.stride, pad=frame.sides), float(prod(frame.kernel)))
     channels = x.shape[1]
     ones = np.ones((channels, 1, *frame.kernel), x.dtype.numpy)
-    sums = conv(x, ones, stride=frame.stride, pad=frame.sides, dilation=frame.dilation, groups=channels)
-    counted = np.ones([size + (low + high) * include_pad for size, low, high in zip(x.shape[2:], frame.before, frame.after, strict=True)])
-    around = [
-        (0, extra) if include_pad else (low, high + extra) for low, high, extra in zip(frame.before, frame.after, frame.extra, strict=True)
-    ]
-    counted = np.pad(counted, around)
-    reach = [(size - 1) * step + 1 for size, step in zip(frame.kernel, frame.dilation, strict=True)]
-    windows = np.lib.stride_tricks.sliding_window_view(counted, reach)[:: frame.stride[0], :: frame.stride[1]]
-    many = windows[..., :: frame.dilation[0], :: frame.dilation[1]].sum((-1, -2))
-    return mul(sums, (1 / many).astype(x.dtype.numpy).reshape(1, 1, *many.shape))
+    return conv(x, ones, stride=frame.stride, pad=frame.sides, dilation=frame.dilation, groups=channels)
+
+
+def _counts(sizes: Sequence[int], frame: Frame, *, include_pad: bool) -> NDArray[np.float64]:
+    """How many elements of each window count: those of x, and with `include_pad` those of the padding that the node says."""
+    found = np.ones(())
+    for axis, size in enumerate(sizes):
+        low, high, extra = frame.before[axis], frame.after[axis], frame.extra[axis]
+        counted = np.pad(np.full(size, 1.0), (low, high), constant_values=float(include_pad))
+        counted = np.pad(counted, (0, extra))
+        reach = (frame.kernel[axis] - 1) * frame.dilation[axis] + 1
+        windows = np.lib.stride_tricks.sliding_window_view(counted, reach)[:: frame.stride[axis], :: frame.dilation[axis]]
+        found = found[..., None] * windows.sum(-1)
+    return found
+
+
+def _averages(node: OnnxNode, x: Tensor) -> Tensor:
+    frame = frame_of(node, x.shape[2:], node.integers("kernel_shape"))
+    include_pad = bool(node.integer("count_include_pad", 0))
+    plain = all(step == 1 for step in frame.dilation)
+    if plain and (include_pad or not any((*frame.before, *frame.after))) and not any(frame.extra):
+        return _pooled(x, frame, lambda part, two: avg_pool(part, two.kernel, stride=two.stride, pad=two.sides))
+    many = _counts(x.shape[2:], frame, include_pad=include_pad)
+    return mul(_pooled(x, frame, _sums), (1 / many).astype(x.dtype.numpy)[None, None])
 
 
 def _avg_pool(node: OnnxNode) -> Result:
-    _two_dimensions(node)
-    return _averages(node, node.tensor(0), include_pad=bool(node.integer("count_include_pad", 0)))
+    x = node.tensor(0)
+    _check_rank(x)
+    return _averages(node, x)
 
 
 def _lp_pool(node: OnnxNode) -> Result:
-    _two_dimensions(node)
     x, power = abs(node.tensor(0)), node.integer("p", 2)
-    kernel = node.integers("kernel_shape")
-    powers = exp(mul(log(larger(x, 1e-30)), float(power))) if power not in (1, 2) else mul(x, x) if power == 2 else x
-    sums = mul(_averages(node, powers, include_pad=True), float(np.prod(kernel)))
-    return _root(sums, power)
+    _check_rank(x)
+    frame = frame_of(node, x.shape[2:], node.integers("kernel_shape"))
+    return _root(_pooled(_powers(x, power), frame, _sums), power)
+
+
+def _powers(x: Tensor, power: int) -> Tensor:
+    return x if power == 1 else mul(x, x) if power == 2 else exp(mul(log(larger(x, 1e-30)), float(power)))
 
 
 def _root(sums: Tensor, power: int) -> Tensor:
@@ -231,8 +267,7 @@ def _global(node: OnnxNode, function: object) -> Result:
 
 def _global_lp(node: OnnxNode) -> Result:
     x, power = abs(node.tensor(0)), node.integer("p", 2)
-    powers = mul(x, x) if power == 2 else x if power == 1 else exp(mul(log(larger(x, 1e-30)), float(power)))
-    return _root(reduce_sum(powers, tuple(range(2, x.ndim)), True), power)
+    return _root(reduce_sum(_powers(x, power), tuple(range(2, x.ndim)), True), power)
 
 
 TABLE: Final[Mapping[str, Handler]] = {

@@ -1,0 +1,122 @@
+"""Operators that choose elements by an index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from bmlang.graph.graph import Array
+from bmlang.importers.onnx.elements import ELEMENTS
+from bmlang.importers.onnx.families.logic import equal
+from bmlang.importers.onnx.families.shapes import cut
+from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
+from bmlang.importers.onnx.values import Known, Live
+from bmlang.layers.cast import cast
+from bmlang.layers.compare import lt, where
+from bmlang.layers.elementwise import add, mul
+from bmlang.layers.gather import gather
+from bmlang.layers.shape import reshape
+from bmlang.layers.tensor import Tensor
+from tpukernel.dtypes import i32
+
+__all__ = ["EAGER", "TABLE", "counted"]
+
+
+def counted(index: Tensor, size: int) -> Tensor:
+    """Numbers of elements, those below 0 counted from the end."""
+    wide = index if index.dtype == i32 else cast(index, i32)
+    return add(wide, mul(lt(wide, 0), size))
+
+
+def _known_index(array: Array, size: int) -> Array:
+    wide = array.astype(np.int64)
+    return np.where(wide < 0, wide + size, wide).astype(np.int32)
+
+
+def _gather(node: OnnxNode) -> Result:
+    x, axis, index = node.tensor(0), node.axis(0), node.value(1)
+    size = x.shape[axis]
+    if not isinstance(index, Known):
+        return gather(x, counted(node.tensor(1), size), axis)
+    places = _known_index(index.array, size)
+    if places.size and (places.min() < 0 or places.max() >= size):
+        node.wrong(f"an index of {places.max()} along a dimension of {size}")
+    flat = places.reshape(-1)
+    shape = (*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
+    if flat.size and np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
+        return reshape(cut(x, axis, int(flat[0]), flat.size), shape)
+    return gather(x, places, axis)
+
+
+def _one_hot(node: OnnxNode) -> Result:
+    depth, values = int(node.known(1).reshape(-1)[0]), node.value(2)
+    index = node.tensor(0)
+    axis = node.integer("axis", -1)
+    axis += index.ndim + 1 if axis < 0 else 0
+    if index.dtype.is_float:
+        index = cast(index, i32, "towards_zero")
+    places = counted(index, depth)
+    shape = [1] * (index.ndim + 1)
+    shape[axis] = depth
+    numbers = np.arange(depth, dtype=np.int32).reshape(shape)
+    found = equal(reshape(places, (*index.shape[:axis], 1, *index.shape[axis:])), numbers)
+    off, on = (cut(node.tensor(2), 0, place, 1) for place in (0, 1))
+    return Live(where(found, on, off), values.element)
+
+
+def _compress(node: OnnxNode) -> Result:
+    condition = node.known(1).astype(bool).reshape(-1)
+    x = node.tensor(0)
+    axis = node.axis(0) if "axis" in node.attributes else 0
+    rows = x if "axis" in node.attributes else reshape(x, (-1,))
+    places = np.flatnonzero(condition[: rows.shape[axis]]).astype(np.int32)
+    if not places.size:
+        raise NotSupported("the result has no elements")
+    return gather(rows, places, axis)
+
+
+def _trilu(node: OnnxNode) -> Result:
+    x = node.tensor(0)
+    shift = node.optional_known(1)
+    k = 0 if shift is None else int(shift.reshape(-1)[0])
+    rows, columns = x.shape[-2:]
+    ones = np.ones((rows, columns), x.dtype.numpy)
+    mask = np.triu(ones, k) if node.integer("upper", 1) else np.tril(ones, k)
+    nothing = Tensor(x.tracer, x.tracer.constant(np.zeros((), x.dtype.numpy)))
+    return where(Tensor(x.tracer, x.tracer.constant(mask, "triangle")), x, nothing)
+
+
+def _eye_like(node: OnnxNode) -> Result:
+    number = node.integer("dtype", node.element(0).number)
+    rows, columns = node.shape(0)
+    kind = np.dtype("bool" if number == 9 else ELEMENTS[number].name)
+    return np.eye(rows, columns, node.integer("k", 0)).astype(kind)
+
+
+def _reverse_sequence(node: OnnxNode) -> Result:
+    x, lengths = node.tensor(0), node.known(1).astype(np.int64).reshape(-1)
+    batch, time = node.integer("batch_axis", 1), node.integer("time_axis", 0)
+    if {batch, time} != {0, 1}:
+        node.wrong(f"batch_axis {batch} and time_axis {time}")
+    steps = x.shape[time]
+    places = np.empty((x.shape[0], x.shape[1]), np.int32)
+    for row, length in enumerate(lengths):
+        order = np.concatenate([np.arange(length)[::-1], np.arange(length, steps)])
+        if time == 0:
+            places[:, row] = order * x.shape[1] + row
+        else:
+            places[row] = order + row * x.shape[1]
+    rows = reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
+    return reshape(gather(rows, places.reshape(-1), 0), x.shape)
+
+
+TABLE: Final[Mapping[str, Handler]] = {
+    "Compress": _compress,
+    "Gather": _gather,
+    "OneHot": _one_hot,
+    "ReverseSequence": _reverse_sequence,
+    "Trilu": _trilu,
+}
+EAGER: Final[Mapping[str, Handler]] = {"EyeLike": _eye_like}
