@@ -13,6 +13,7 @@ from bmlang.compiler.passes.dead import dead_code
 from bmlang.compiler.passes.decompose import decompose
 from bmlang.compiler.passes.expand import expand
 from bmlang.compiler.passes.fold import fold_constants
+from bmlang.compiler.passes.known import known_outputs
 from bmlang.compiler.passes.pads import fold_pads
 from bmlang.compiler.passes.precision import computable, precision
 from bmlang.compiler.passes.scales import fold_scales
@@ -52,6 +53,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     Pass("fold-casts", _of_any_mode(fold_constants)),
     Pass("common-subexpressions", _of_any_mode(common_subexpressions)),
     Pass("dead-code", _of_any_mode(dead_code)),
+    Pass("known-outputs", _of_any_mode(known_outputs)),
     Pass("sides", _of_any_mode(parted)),
 )
 """What is done with a graph, in order."""

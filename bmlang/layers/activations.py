@@ -109,7 +109,6 @@ SERIES: Mapping[str, Callable[[Wide], Wide]] = {
     "softplus": _softplus,
     "softsign": lambda x: x / (1 + np.abs(x)),
     "sqrt": np.sqrt,
-    "tan": np.tan,
     "tanh": np.tanh,
 }
 """Functions that the tensor unit computes in f32, in several steps."""
@@ -140,6 +139,15 @@ def _round(piece: Piece, operands: Sequence[Source], rounding: str) -> None:
     piece.k.tiu.round(piece.out, source, rounding=rounding_of(rounding))
 
 
+def _tan(piece: Piece, operands: Sequence[Source]) -> None:
+    """On a copy: the function uses its source as working memory."""
+    (source,) = operands
+    assert isinstance(source, Tile)  # noqa: S101
+    copied = piece.k.local(piece.region.size, f32, name="copied")
+    piece.k.tiu.copy(copied, source)
+    piece.k.tiu.tan(piece.out, copied)
+
+
 def _rounding_exists(attrs: Mapping[str, Attribute]) -> None:
     check_rounding("round", attrs["rounding"], floats=True)
 
@@ -153,6 +161,7 @@ for _name, _numpy in SERIES.items():
 for _name, _numpy in SIMPLE.items():
     add(one(name=f"bm::{_name}", numpy=wide(_numpy), compute=named(_name)), __name__)
 for _layer in (
+    in_steps(name="bm::tan", numpy=wide(np.tan), compute=_tan, work_buffers=7),
     one(name="bm::leaky_relu", defaults={"alpha": 0.01}, numpy=wide(_leaky_relu), compute=named("prelu")),
     in_steps(name="bm::elu", defaults={"alpha": 1.0}, numpy=wide(_elu), compute=named("elu")),
     one(name="bm::round", defaults={"rounding": "half_to_even"}, check=_rounding_exists, numpy=wide(_rounded), compute=_round),

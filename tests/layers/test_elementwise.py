@@ -66,3 +66,12 @@ def test_arguments_that_do_not_fit(use: Callable[[bm.Tensor], bm.Tensor], error:
 
     with pytest.raises(error):
         used.traced({"x": (2, 3)})
+
+
+def test_a_tangent_leaves_its_argument() -> None:
+    @bm.function
+    def both(x: bm.Tensor) -> bm.Tensor:
+        return bm.tan(x) + x * 100.0
+
+    x = np.linspace(-1.5, 1.5, 7, dtype=np.float32)
+    np.testing.assert_allclose(both(x), np.tan(x) + x * 100, rtol=1e-5)

@@ -303,3 +303,19 @@ def test_names_of_inputs_are_not_those_of_coefficients() -> None:
 
     x = np.arange(30, dtype=np.float32).reshape(1, 1, 5, 6)
     assert np.array_equal(convolved(x, x), convolved.reference(x, x)["output"])
+
+
+@pytest.mark.parametrize("mode", ["f32", "f16"])
+def test_outputs_that_are_known_are_outputs_like_any_other(mode: str) -> None:
+    @bm.function
+    def known(x: bm.Tensor) -> dict[str, bm.Tensor]:
+        numbers = bm.Tensor(x.tracer, x.tracer.constant(np.arange(3, dtype=np.float32)))
+        doubled = numbers * 2.0
+        return {"x2": x * 2.0, "numbers": numbers, "doubled": doubled, "again": numbers * 2.0, "sum": x[:3] + doubled}
+
+    x = np.arange(4, dtype=np.float32)
+    found = known.run({"x": x}, mode=mode)
+    np.testing.assert_array_equal(found["numbers"], [0, 1, 2])
+    np.testing.assert_array_equal(found["doubled"], [0, 2, 4])
+    np.testing.assert_array_equal(found["again"], [0, 2, 4])
+    np.testing.assert_array_equal(found["sum"], [0, 3, 6])

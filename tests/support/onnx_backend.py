@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto, TensorProto, helper
+from onnx.numpy_helper import to_array
 
 import bmlang as bm
 from bmlang.importers.onnx import OnnxModel, load
@@ -35,7 +36,7 @@ class Rep:
     def run(self, inputs: Sequence[Any], **_: object) -> tuple[Numbers, ...]:
         """The outputs for these inputs. Shapes, axes and the like, which have to be known, are made part of the model."""
         names = [each.name for each in self.model.graph.input]
-        given = dict(zip(names, inputs, strict=False))
+        given = {name: to_array(each) if isinstance(each, TensorProto) else each for name, each in zip(names, inputs, strict=False)}
         if wrong := [name for name, array in given.items() if not isinstance(array, np.ndarray | np.generic)]:
             raise OnnxInputError(f"input {wrong[0]!r} is no tensor", help="a model for a TPU has tensors as inputs")
         arrays: dict[str, Numbers] = {name: np.asarray(array) for name, array in given.items()}
@@ -52,7 +53,7 @@ class Rep:
     def _run(self, loaded: OnnxModel, arrays: Mapping[str, Numbers]) -> tuple[Numbers, ...]:
         self.compiled = bm.compile(loaded, stages=[loaded.specs])
         runtime = bm.Runtime(self.compiled.bmodel, engine="interpreter")
-        found = runtime[loaded.name].run({name: np.ascontiguousarray(_narrow(arrays[name], name)) for name in loaded.inputs})
+        found = runtime[loaded.name].run({name: np.require(_narrow(arrays[name], name), requirements="C") for name in loaded.inputs})
         return tuple(_widened(found[each.name], each.type.tensor_type.elem_type) for each in self.model.graph.output)
 
 
@@ -69,7 +70,7 @@ class TpuBackend:
     """What `onnx.backend.test.BackendTest` and others expect of a backend."""
 
     @classmethod
-    def is_compatible(cls, model: ModelProto, device: str = "TPU", **_: object) -> bool:
+    def is_compatible(cls, _model: ModelProto, device: str = "TPU", **_: object) -> bool:
         """Whether a model may be given to `prepare`: what cannot be run is refused by name."""
         return cls.supports_device(device)
 
@@ -79,11 +80,11 @@ class TpuBackend:
         return device in ("TPU", "CPU")
 
     @classmethod
-    def prepare(cls, model: ModelProto, device: str = "TPU", **_: object) -> Rep:
+    def prepare(cls, model: ModelProto, *_: object, **__: object) -> Rep:
         """A model to run."""
         return Rep(model)
 
     @classmethod
-    def run_model(cls, model: ModelProto, inputs: Sequence[Any], device: str = "TPU", **_: object) -> tuple[Numbers, ...]:
+    def run_model(cls, model: ModelProto, inputs: Sequence[Any], *_: object, **__: object) -> tuple[Numbers, ...]:
         """The outputs of a model."""
-        return cls.prepare(model, device).run(inputs)
+        return cls.prepare(model).run(inputs)

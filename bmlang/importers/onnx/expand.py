@@ -9,14 +9,19 @@ from bmlang.importers.onnx.node import OnnxNode
 from bmlang.importers.onnx.values import Items, Known, Live, Quantised, Unknown, Value, shape_of
 
 if TYPE_CHECKING:
-    from onnx import FunctionProto
+    from onnx import AttributeProto, FunctionProto
 
 __all__ = ["body_of"]
+
+
+class _Attribute(Protocol):
+    default_value: AttributeProto
 
 
 class _Schema(Protocol):
     """What the stubs of `onnx.defs.OpSchema` leave out."""
 
+    attributes: Mapping[str, _Attribute]
     function_opset_versions: list[int]
     context_dependent_function_opset_versions: list[int]
 
@@ -35,10 +40,11 @@ def body_of(node: OnnxNode, opsets: Mapping[str, int]) -> FunctionProto | None:
     except defs.SchemaError:
         return None
     found = FunctionProto()
+    defaults = {name: each.default_value for name, each in schema.attributes.items() if each.default_value.name}
     written = [each for each in schema.function_opset_versions if each <= version]
     if written:
         found.ParseFromString(schema.get_function_with_opset_version(max(written)))
-        return found
+        return _with_defaults(found, defaults)
     written = [each for each in schema.context_dependent_function_opset_versions if each <= version]
     if not written:
         return None
@@ -50,7 +56,15 @@ def body_of(node: OnnxNode, opsets: Mapping[str, int]) -> FunctionProto | None:
         plain.attribute[-1].name = name
     types = [_type(value) for value in node.inputs]
     found.ParseFromString(schema.get_context_dependent_function_with_opset_version(max(written), plain.SerializeToString(), types))
-    return found
+    return _with_defaults(found, defaults)
+
+
+def _with_defaults(function: FunctionProto, defaults: Mapping[str, AttributeProto]) -> FunctionProto:
+    """The attributes to which nodes inside refer have the values that the operator says where nothing is said."""
+    del function.attribute_proto[:]
+    for each in defaults.values():
+        function.attribute_proto.add().CopyFrom(each)
+    return function
 
 
 def _type(value: Value | None) -> bytes:

@@ -98,6 +98,8 @@ class OnnxModel:
             UnsupportedNodesError: some nodes cannot be imported; all of them are listed.
             OnnxFileError, OnnxNodeError, OnnxTypeError, OnnxLimitError: the model is not as it must be.
         """
+        if not tensors:
+            raise OnnxInputError(f"{self.name} has no inputs, or all of them are known", help="what is known need not be computed by a TPU")
         tracer = tensors[0].tracer
         given: dict[str, Value] = {name: self._live(name, tensor) for name, tensor in zip(self.inputs, tensors, strict=True)}
         given |= {name: Known(value) for name, value in self._values.items()}

@@ -9,6 +9,7 @@ from bmlang.importers.onnx.families import (
     constants,
     control,
     einsum,
+    hosted,
     logic,
     norms,
     pointwise,
@@ -30,6 +31,7 @@ Handlers: TypeAlias = Mapping[tuple[str, str], Handler]
 FAMILIES: Final = (
     constants,
     einsum,
+    hosted,
     logic,
     norms,
     pointwise,

@@ -33,6 +33,8 @@ LARGEST: Final = 200_000
 """Nodes that are imported, with those of loops and functions each time that they are used."""
 DEEPEST: Final = 32
 """Graphs and functions inside of each other."""
+SMALL: Final = 64
+"""Elements that an input may have that is taken for a shape, axes or the like."""
 MALFORMED = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What happens to code that was given what its operator does not allow."""
 Env = dict[str, Value]
@@ -180,8 +182,8 @@ class Importer:
             found = self._imported(node, inputs, env, scope, name)
         except NotSupported as reason:
             self.refused[what] = str(reason)
-            if isinstance(reason, NeedsValue) and reason.tensor.name in self.tracer.inputs and reason.tensor.name not in self.needed:
-                self.needed.append(reason.tensor.name)
+            if isinstance(reason, NeedsValue):
+                self._need(reason.tensor.name)
         except UnsupportedNodesError:
             raise
         except GraphError as error:
@@ -196,6 +198,21 @@ class Importer:
                     self.tracer.rename(value.tensor, output, begin)
             return found
         return [Unknown() for _ in node.output]
+
+    def _need(self, name: str) -> None:
+        """Note the inputs of the model from which a tensor is made, if all of them are as small as shapes and the like."""
+        makers = {output: node for node in self.tracer.nodes for output in node.outputs}
+        found, stack = set[str](), [name]
+        seen: set[str] = set()
+        while stack:
+            each = stack.pop()
+            if each in makers and each not in seen:
+                stack += [source for source in makers[each].inputs if source]
+            elif each in self.tracer.inputs:
+                found.add(each)
+            seen.add(each)
+        if all(prod(self.tracer.specs[each].shape) <= SMALL for each in found):
+            self.needed += sorted(found - set(self.needed))
 
     def _imported(self, node: NodeProto, inputs: Sequence[Value | None], env: Env, scope: _Scope, name: str) -> list[Value]:
         domain = "" if node.domain == "ai.onnx" else node.domain
@@ -267,7 +284,7 @@ class Importer:
             raise OnnxLimitError(f"functions of {self.source.name} are {inner.depth} deep in each other", position=here())
         env: Env = {key: value for key, value in zip(function.input, site.inputs, strict=False) if value is not None}
         self._nodes(sorted_nodes(function.name, function.node, list(function.input)), env, inner)
-        return [env[each] for each in function.output[: len(site.proto.output)]]
+        return [env.get(each, Unknown()) for each in function.output[: len(site.proto.output)]]
 
 
 def _named(graph: GraphProto, values: Sequence[Value | None]) -> dict[str, Value]:

@@ -10,9 +10,9 @@ import numpy as np
 from bmlang.importers.onnx.elements import BOOL, ELEMENTS, INT64, Element
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.importers.onnx.values import Live
+from bmlang.layers import compare
 from bmlang.layers.cast import cast
-from bmlang.layers.compare import ne
-from bmlang.layers.elementwise import sub
+from bmlang.layers.elementwise import abs
 from bmlang.layers.tensor import Tensor
 
 __all__ = ["EAGER", "TABLE"]
@@ -62,10 +62,8 @@ def converted(node: OnnxNode, element: Element) -> Result:
 def _truth(x: Tensor) -> Tensor:
     """1 where x is not 0."""
     if x.dtype.is_int:
-        return ne(x, 0)
-    from bmlang.importers.onnx.families.logic import equal
-
-    return sub(1.0, equal(x, 0.0))
+        return compare.ne(x, 0)
+    return compare.ne(abs(x), 0.0)
 
 
 TABLE: Final[Mapping[str, Handler]] = {"Cast": _cast, "CastLike": _cast_like}

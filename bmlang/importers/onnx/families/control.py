@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from bmlang.importers.onnx.families.shapes import cut
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result, as_tensor
-from bmlang.importers.onnx.values import Items, Known, Live, Quantised, Unknown, Value, shape_of
+from bmlang.importers.onnx.values import Known, Live, Quantised, Unknown, Value, shape_of
 from bmlang.layers.arrange import concat
 from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Tensor
@@ -78,17 +79,15 @@ def _scan(node: OnnxNode) -> Result:
         raise NotSupported("scans over a batch (version 8)")
     many = node.integer("num_scan_inputs")
     body = node.graph("body")
-    states: list[Value | None] = [_row(node, each, 0, 0) if old else each for each in inputs[: len(inputs) - many]]
-    scanned = [_there(_row(node, each, 0, 0) if old else each) for each in inputs[len(inputs) - many :]]
+    states: list[Value | None] = [_row(each, 0, 0) if old else each for each in inputs[: len(inputs) - many]]
+    scanned = [_there(_row(each, 0, 0) if old else each) for each in inputs[len(inputs) - many :]]
     axes = [axis % len(shape_of(each)) for axis, each in zip(node.integers("scan_input_axes", [0] * many), scanned, strict=True)]
     backwards = node.integers("directions" if old else "scan_input_directions", [0] * many)
     results = len(body.output) - len(states)
     turns = shape_of(scanned[0])[axes[0]]
     rows: list[list[Value]] = [[] for _ in range(results)]
     for turn in range(turns):
-        parts = [
-            _row(node, each, axis, turns - 1 - turn if back else turn) for each, axis, back in zip(scanned, axes, backwards, strict=True)
-        ]
+        parts = [_row(each, axis, turns - 1 - turn if back else turn) for each, axis, back in zip(scanned, axes, backwards, strict=True)]
         made = node.run(body, [*states, *parts])
         if any(isinstance(each, Unknown) for each in made):
             return [Unknown() for _ in node.proto.output]
@@ -108,10 +107,8 @@ def _there(value: Value | None) -> Known | Live | Quantised:
     return value
 
 
-def _row(node: OnnxNode, value: Value | None, axis: int, place: int) -> Value:
+def _row(value: Value | None, axis: int, place: int) -> Value:
     """One element along a dimension, which is dropped."""
-    from bmlang.importers.onnx.families.shapes import cut
-
     given = _there(value)
     if isinstance(given, Known):
         return Known(np.take(given.array, place, axis))

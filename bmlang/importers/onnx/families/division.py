@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bmlang.layers.activations import floor, sign
 from bmlang.layers.cast import cast
-from bmlang.layers.compare import ge, gt, lt
-from bmlang.layers.elementwise import add, div, max, min, mul, sub
+from bmlang.layers.compare import eq, ge, gt, lt, ne, where
+from bmlang.layers.elementwise import abs, add, div, max, min, mul, sub
 from bmlang.layers.tensor import Operand, Tensor
 from tpukernel.dtypes import f32, i32
 
@@ -30,7 +30,10 @@ def remainder(a: Tensor, b: Tensor, *, like_c: bool) -> Tensor:
     if a.dtype.is_float:
         size = div(a, b)
         whole = mul(sign(size), floor(mul(size, sign(size)))) if like_c else floor(size)
-        return sub(a, mul(whole, b))
+        found = sub(a, mul(whole, b))
+        endless = eq(abs(b), float("inf"))
+        kept = a if like_c else where(gt(0.0, mul(sign(a), sign(b))), b, a)
+        return where(endless, where(eq(abs(a), float("inf")), sub(a, a), kept), found)
     dtype = a.dtype
     wide_a, wide_b = (x if x.dtype == i32 else cast(x, i32) for x in (a, b))
     found = sub(wide_a, mul(quotient(wide_a, wide_b), wide_b)) if like_c else _floored(wide_a, wide_b)[1]
@@ -62,6 +65,4 @@ def _within(rest: Tensor, b: Tensor) -> Tensor:
 
 def _differ(a: Tensor, b: Operand) -> Tensor:
     """1 where two integers differ."""
-    from bmlang.layers.compare import ne
-
     return ne(a, b)

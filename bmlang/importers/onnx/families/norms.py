@@ -60,7 +60,9 @@ def _training(node: OnnxNode, x: Tensor, eps: float) -> Result:
         variance = reduce_mean(variance, axis, True)
     weight, bias = (_channels(node, index, x.ndim) for index in (1, 2))
     y = _normalised(x, mean, variance, weight, bias, eps)
-    running = [add(mul(node.tensor(3 + place), momentum), mul(reshape(each, (-1,)), 1 - momentum)) for place, each in enumerate((mean, variance))]
+    running = [
+        add(mul(node.tensor(3 + place), momentum), mul(reshape(each, (-1,)), 1 - momentum)) for place, each in enumerate((mean, variance))
+    ]
     return [y, *running]
 
 

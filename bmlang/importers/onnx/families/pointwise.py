@@ -20,34 +20,8 @@ from bmlang.layers.power import pow
 from bmlang.layers.tensor import Operand, Tensor
 from tpukernel.dtypes import f32, i32
 
-__all__ = ["TABLE"]
+__all__ = ["TABLE", "near_zero", "tanh"]
 
-UNARY: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
-    "Acos": act.arccos,
-    "Acosh": act.arccosh,
-    "Asin": act.arcsin,
-    "Asinh": act.arcsinh,
-    "Atanh": act.arctanh,
-    "Ceil": act.ceil,
-    "Cos": act.cos,
-    "Cosh": act.cosh,
-    "Erf": act.erf,
-    "Exp": act.exp,
-    "Floor": act.floor,
-    "HardSwish": act.hard_swish,
-    "Log": act.log,
-    "Mish": act.mish,
-    "Reciprocal": act.reciprocal,
-    "Sigmoid": act.sigmoid,
-    "Sin": act.sin,
-    "Sinh": act.sinh,
-    "Softplus": act.softplus,
-    "Softsign": act.softsign,
-    "Sqrt": act.sqrt,
-    "Tan": act.tan,
-    "Tanh": act.tanh,
-}
-"""Functions of one number that are the same in BMLang."""
 BINARY: Final[Mapping[str, Callable[[Operand, Operand], Tensor]]] = {"Add": ew.add, "Mul": ew.mul, "Sub": ew.sub}
 
 
@@ -124,6 +98,36 @@ def _arctan(node: OnnxNode) -> Tensor:
     return ew.mul(act.sign(x), where(large, ew.sub(pi / 2, angle), angle))
 
 
+def near_zero(coarse: Tensor, x: Tensor, *series: float) -> Tensor:
+    """A function that is as exact as numbers around 1 are (as the tensor unit's), and near 0 x * (1 + s0 * x ** 2 + s1 * x ** 4 ...)."""
+    squared = ew.square(x)
+    terms = ew.mul(squared, series[-1])
+    for factor in series[-2::-1]:
+        terms = ew.mul(ew.add(terms, factor), squared)
+    return where(gt(squared, 1 / 64), coarse, ew.mul(x, ew.add(terms, 1.0)))
+
+
+def tanh(x: Tensor) -> Tensor:
+    """The hyperbolic tangent, as exact near 0 as elsewhere."""
+    return near_zero(act.tanh(x), x, -1 / 3, 2 / 15, -17 / 315)
+
+
+def _mish(x: Tensor) -> Tensor:
+    """x * n / (n + 2) with n = exp(x) * (exp(x) + 2), which is tanh(ln(1 + exp(x))) without a difference."""
+    power = act.exp(ew.min(x, 20.0))
+    numerator = ew.mul(power, ew.add(power, 2.0))
+    return ew.mul(x, ew.div(numerator, ew.add(numerator, 2.0)))
+
+
+def _shrink(node: OnnxNode) -> Tensor:
+    given = node.tensor(0)
+    x = given if given.dtype.is_float else cast(given, f32)
+    bias, limit = node.number("bias", 0.0), node.number("lambd", 0.5)
+    zero = _zero(x)
+    made = where(gt(x, limit), ew.sub(x, bias), where(gt(ew.neg(x), limit), ew.add(x, bias), zero))
+    return made if made.dtype == given.dtype else cast(made, given.dtype, "towards_zero")
+
+
 def _gelu(node: OnnxNode) -> Tensor:
     x = node.tensor(0)
     if node.text("approximate", "none") == "none":
@@ -198,6 +202,32 @@ def _thresholded(node: OnnxNode) -> Tensor:
     return where(gt(x, node.number("alpha", 1.0)), x, 0.0)
 
 
+UNARY: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
+    "Acos": act.arccos,
+    "Acosh": act.arccosh,
+    "Asin": act.arcsin,
+    "Asinh": act.arcsinh,
+    "Atanh": act.arctanh,
+    "Ceil": act.ceil,
+    "Cos": act.cos,
+    "Cosh": act.cosh,
+    "Erf": act.erf,
+    "Exp": act.exp,
+    "Floor": act.floor,
+    "HardSwish": act.hard_swish,
+    "Log": act.log,
+    "Mish": _mish,
+    "Reciprocal": act.reciprocal,
+    "Sigmoid": act.sigmoid,
+    "Sin": act.sin,
+    "Sinh": act.sinh,
+    "Softplus": act.softplus,
+    "Softsign": act.softsign,
+    "Sqrt": act.sqrt,
+    "Tan": lambda x: near_zero(act.tan(x), x, 1 / 3, 2 / 15, 17 / 315),
+    "Tanh": tanh,
+}
+"""Functions of one number that are the same in BMLang."""
 TABLE: Final[Mapping[str, Handler]] = {
     **{name: _unary(function) for name, function in UNARY.items()},
     **{name: _binary(function) for name, function in BINARY.items()},
@@ -220,6 +250,7 @@ TABLE: Final[Mapping[str, Handler]] = {
     "Relu": _relu,
     "Round": lambda node: act.round(node.tensor(0)),
     "Selu": _selu,
+    "Shrink": _shrink,
     "Sign": _sign,
     "Sum": _many(ew.add),
     "Swish": lambda node: act.swish(node.tensor(0), node.number("alpha", 1.0)),

@@ -10,13 +10,20 @@ from numpy.typing import NDArray
 
 from bmlang.graph.graph import Array
 from bmlang.importers.onnx.elements import ELEMENTS, element_of, narrowed
+from bmlang.importers.onnx.families.shapes import cut
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.importers.onnx.values import Codes, Known, Quantised
+from bmlang.layers.activations import round
+from bmlang.layers.arrange import broadcast_to
+from bmlang.layers.cast import cast
+from bmlang.layers.compare import gt
 from bmlang.layers.conv_int import conv_int
+from bmlang.layers.elementwise import add, div, mul, neg, sub
 from bmlang.layers.matmul_int import matmul_int
 from bmlang.layers.quantise import quantise, requant
+from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Tensor
-from tpukernel.dtypes import Dtype, i8, i16, i32, u8, u16
+from tpukernel.dtypes import Dtype, bf16, f32, i8, i16, i32, u8, u16
 
 __all__ = ["TABLE", "conv_of_codes", "matmul_of_codes"]
 
@@ -33,14 +40,64 @@ def _codes(node: OnnxNode, scale: int, zero_point: int, rank: int, default: int 
     return Codes(scales, zeros, axis % rank if len(scales) > 1 else 0)
 
 
-def _blocked(node: OnnxNode) -> bool:
-    return bool(node.integer("block_size", 0)) or node.known(1).ndim > 1
+def _along(node: OnnxNode, index: int, dtype: Dtype) -> Tensor | None:
+    """Scales or zero points, to be broadcast to the first input: one, one for each element of a dimension, or one for each block."""
+    if not node.has(index):
+        return None
+    numbers, shape = node.tensor(index), node.shape(0)
+    numbers = numbers if numbers.dtype == dtype else cast(numbers, dtype)
+    if numbers.ndim == 0 or numbers.shape == (1,):
+        return reshape(numbers, ())
+    axis = node.integer("axis", 1) % len(shape)
+    if numbers.ndim == 1:
+        return reshape(numbers, [size if place == axis else 1 for place, size in enumerate(shape)])
+    block = node.integer("block_size", 0) or -(-shape[axis] // numbers.shape[axis])
+    wide = reshape(numbers, (*numbers.shape[: axis + 1], 1, *numbers.shape[axis + 1 :]))
+    wide = broadcast_to(wide, (*numbers.shape[: axis + 1], block, *numbers.shape[axis + 1 :]))
+    whole = reshape(wide, [size * block if place == axis else size for place, size in enumerate(numbers.shape)])
+    return cut(whole, axis, 0, shape[axis])
+
+
+def _live_quantize(node: OnnxNode) -> Result:
+    """With numbers that are not known: x / scale, rounded, plus the zero point, limited."""
+    x = node.floats(0)
+    scale, point = _along(node, 1, f32), _along(node, 2, f32)
+    dtype = _target(node)
+    if scale is None:
+        node.wrong("it has no scale")
+    made = _nearest(x, scale)
+    return cast(made if point is None else add(made, point), dtype)
+
+
+def _nearest(x: Tensor, scale: Tensor) -> Tensor:
+    """The whole number next to x / scale. A division of the tensor unit may be off by a rounding: near halves what is left decides.
+
+    Products of a whole number of 8 bits with either part of the scale are exact.
+    """
+    found = round(div(x, scale))
+    high = cast(cast(scale, bf16), f32)
+    rest = sub(sub(x, mul(found, high)), mul(found, sub(scale, high)))
+    half = mul(scale, 0.5)
+    return sub(add(found, gt(rest, half)), gt(neg(rest), half))
+
+
+def _live_dequantize(node: OnnxNode) -> Result:
+    x, scale, point = node.floats(0), _along(node, 1, f32), _along(node, 2, f32)
+    made = mul(x if point is None else sub(x, point), scale if scale is not None else 1.0)
+    element = node.element(1)
+    return node.typed(made, element)
+
+
+def _simple(node: OnnxNode) -> bool:
+    """Scale and zero point are known, for all or for each element of a dimension."""
+    known = all(isinstance(node.value(index), Known) for index in (1, 2) if node.has(index))
+    return known and not node.integer("block_size", 0) and len(node.shape(1)) < 2
 
 
 def _dequantize(node: OnnxNode) -> Result:
-    if _blocked(node):
-        raise NotSupported("scales of blocks")
     found = node.value(0)
+    if not _simple(node):
+        return _live_dequantize(node)
     if isinstance(found, Quantised):
         node.wrong("its input is no integers")
     codes = _codes(node, 1, 2, len(node.shape(0)))
@@ -63,8 +120,8 @@ def _known(array: Array, codes: Codes, dtype: np.dtype[np.generic]) -> Known:
 
 
 def _quantize(node: OnnxNode) -> Result:
-    if _blocked(node):
-        raise NotSupported("scales of blocks")
+    if not _simple(node):
+        return _live_quantize(node)
     found = node.value(0)
     codes = _codes(node, 1, 2, len(node.shape(0)))
     dtype = _target(node)
@@ -89,7 +146,7 @@ def _plain(numbers: NDArray[np.float32]) -> Array | float:
 def _target(node: OnnxNode) -> Dtype:
     """The type that a QuantizeLinear makes."""
     number = node.integer("output_dtype", 0)
-    element = element_of(node.known(2)) if node.has(2) else ELEMENTS.get(number, ELEMENTS[2]) if number else ELEMENTS[2]
+    element = node.element(2) if node.has(2) else ELEMENTS.get(number, ELEMENTS[2]) if number else ELEMENTS[2]
     if element.dtype not in TARGETS or element.number > 20:
         raise NotSupported(f"integers of type {element.name}")
     return element.dtype

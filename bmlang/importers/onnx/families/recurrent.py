@@ -8,12 +8,13 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from bmlang.importers.onnx.families.pointwise import tanh
 from bmlang.importers.onnx.families.shapes import cut
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.importers.onnx.values import Known
 from bmlang.layers import activations as act
-from bmlang.layers.arrange import concat
-from bmlang.layers.elementwise import add, max, min, mul, sub
+from bmlang.layers.arrange import concat, permute
+from bmlang.layers.elementwise import add, max, min, mul, neg, sub
 from bmlang.layers.matmul import matmul
 from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Tensor
@@ -36,7 +37,7 @@ def _function(name: str, alpha: float | None, beta: float | None) -> Function:
         "sigmoid": act.sigmoid,
         "softplus": act.softplus,
         "softsign": act.softsign,
-        "tanh": act.tanh,
+        "tanh": tanh,
     }
     if name.lower() not in known:
         raise NotSupported(f"the activation {name}")
@@ -83,6 +84,7 @@ def _gru_step(linear_before_reset: bool) -> Step:
         both = cut(direction.recurrence, 0, 0, 2 * size)
         gates = add(cut(given, 1, 0, 2 * size), matmul(h, both, transpose_b=True))
         gates = gates if inner is None else add(gates, cut(inner, 0, 0, 2 * size))
+        before, _ = direction.gates(gates)
         update, reset = direction.gates(f(gates))
         last = cut(direction.recurrence, 0, 2 * size, size)
         shift = None if inner is None else cut(inner, 0, 2 * size, size)
@@ -93,7 +95,8 @@ def _gru_step(linear_before_reset: bool) -> Step:
             found = matmul(mul(reset, h), last, transpose_b=True)
             found = found if shift is None else add(found, shift)
         new = g(add(cut(given, 1, 2 * size, size), found))
-        return (add(mul(sub(1.0, update), new), mul(update, h)),)
+        rest = act.sigmoid(neg(before)) if f is act.sigmoid else sub(1.0, update)  # 1 - sigmoid(x), without a difference
+        return (add(mul(rest, new), mul(update, h)),)
 
     return step
 
@@ -202,16 +205,9 @@ def _results(node: OnnxNode, made: Sequence[tuple[list[Tensor], tuple[Tensor, ..
     whole = reshape(_all(cells, 0), (steps, len(made), batch, hidden))
     ends = [_all([reshape(states[place], (1, batch, hidden)) for _, states in made], 0) for place in range(len(made[0][1]))]
     if batch_first:
-        from bmlang.layers.arrange import permute
-
         whole = permute(whole, (2, 0, 1, 3))
         ends = [permute(each, (1, 0, 2)) for each in ends]
-    return [whole, *ends][: max_outputs(node)]
-
-
-def max_outputs(node: OnnxNode) -> int:
-    """How many outputs the node names."""
-    return len(node.proto.output)
+    return [whole, *ends][: len(node.proto.output)]
 
 
 def _all(tensors: Sequence[Tensor], axis: int) -> Tensor:

@@ -8,13 +8,12 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from bmlang.importers.onnx.elements import INT64
-from bmlang.importers.onnx.families.logic import equal
 from bmlang.importers.onnx.families.shapes import cut
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.layers.activations import exp, log, sqrt
-from bmlang.layers.arrange import flip, pad
+from bmlang.layers.arrange import concat, flip, pad
 from bmlang.layers.cast import cast
-from bmlang.layers.compare import where
+from bmlang.layers.compare import eq, ge, where
 from bmlang.layers.cumulate import cumsum
 from bmlang.layers.elementwise import abs, add, div, max, min, mul, square, sub
 from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_min, reduce_sum
@@ -79,8 +78,6 @@ def _in_pairs(x: Tensor, axis: int, join: Callable[[Operand, Operand], Tensor]) 
             first = join(cut(made, axis, 0, 1), cut(x, axis, size - 1, 1))
             if half == 1:
                 return first
-            from bmlang.layers.arrange import concat
-
             made = concat([first, cut(made, axis, 1, half - 1)], axis)
         x = made
     return x
@@ -94,8 +91,8 @@ def _reduction(kind: str, before: Callable[[Tensor], Tensor] | None = None, afte
     def handler(node: OnnxNode) -> Result:
         x, axes = node.tensor(0), axes_of_node(node)
         given = x.dtype
-        if x.dtype.is_int and (before or after or kind == "mean" or x.dtype.bits < 32):
-            x = _for_reduction(node, x, kind, exact=before is None and after is None and kind != "mean")
+        if x.dtype.is_int and (before or kind not in PAIRS or x.dtype.bits < 32):
+            x = _for_reduction(node, x, kind, exact=before is None and kind in PAIRS)
         x = x if before is None else before(x)
         made = reduced(x, axes, kind)
         made = made if after is None else after(made)
@@ -114,6 +111,15 @@ def _for_reduction(node: OnnxNode, x: Tensor, kind: str, *, exact: bool) -> Tens
     raise NotSupported(f"integers of type {node.element(0).name}: the result would be rounded otherwise")
 
 
+def _endless(x: Tensor, sign: float) -> Tensor:
+    """A maximum or minimum of infinities: the tensor unit begins with the largest finite number."""
+    if not x.dtype.is_float:
+        return x
+    size = mul(x, sign)
+    largest = float(np.finfo(np.float32).max)
+    return where(ge(size if size.dtype == f32 else cast(size, f32), largest), sign * float("inf"), x)
+
+
 def _log_sum_exp(node: OnnxNode) -> Result:
     x, axes = node.floats(0, _float(node)), axes_of_node(node)
     top = max(reduced(x, axes, "max"), float(np.finfo(np.float32).min))
@@ -121,14 +127,14 @@ def _log_sum_exp(node: OnnxNode) -> Result:
     return _without(made, axes, bool(node.integer("keepdims", 1)))
 
 
-def _float(node: OnnxNode):  # noqa: ANN202
+def _float(node: OnnxNode):
     dtype = node.tensor(0).dtype
     if not dtype.is_float:
         raise NotSupported(f"integers of type {node.element(0).name}")
     return dtype
 
 
-def _flat(node: OnnxNode, x: Tensor, axis: int) -> Tensor:
+def _flat(x: Tensor, axis: int) -> Tensor:
     """Before version 13 everything from the axis on counts as one dimension."""
     rows = int(np.prod(x.shape[:axis]))
     return reshape(x, (rows, -1))
@@ -139,7 +145,7 @@ def _softmaxes(function: Callable[[Tensor, int], Tensor]) -> Handler:
         x = node.tensor(0)
         if node.opset >= 13:
             return function(x, node.axis(-1))
-        return reshape(function(_flat(node, x, node.axis(1)), 1), x.shape)
+        return reshape(function(_flat(x, node.axis(1)), 1), x.shape)
 
     return handler
 
@@ -158,11 +164,13 @@ def _places(x: Tensor, axis: int) -> Tensor:
 
 
 def first_place(x: Tensor, axis: int, *, largest: bool = True, last: bool = False) -> Tensor:
-    """The number of the largest (or smallest) element along a dimension, the first (or last) one of several: f32, with a size of 1 there."""
+    """The number of the largest (or smallest) element along a dimension, the first (or last) of several: f32, with a size of 1 there."""
     best = reduced(x, [axis], "max" if largest else "min")
     places = _places(x, axis)
-    found = equal(x, best)
-    return reduce_max(where(found, places, -1.0), axis, True) if last else reduce_min(where(found, places, float(x.shape[axis])), axis, True)
+    found = ge(x, best) if largest else ge(best, x)
+    return (
+        reduce_max(where(found, places, -1.0), axis, True) if last else reduce_min(where(found, places, float(x.shape[axis])), axis, True)
+    )
 
 
 def _arg(largest: bool) -> Handler:
@@ -178,7 +186,7 @@ def _arg(largest: bool) -> Handler:
 
 
 def _hardmax(x: Tensor, axis: int) -> Tensor:
-    found = equal(_places(x, axis), first_place(x if x.dtype == f32 else cast(x, f32), axis))
+    found = eq(_places(x, axis), first_place(x if x.dtype == f32 else cast(x, f32), axis))
     return found if x.dtype == f32 else cast(found, x.dtype)
 
 
@@ -216,7 +224,7 @@ def _shifted(x: Tensor, axis: int, distance: int, fill: float) -> Tensor:
 def _lp_normalization(node: OnnxNode) -> Result:
     x, axis, power = node.tensor(0), node.axis(-1), node.integer("p", 2)
     size = sqrt(reduce_sum(square(x), axis, True)) if power == 2 else reduce_sum(abs(x), axis, True)
-    none = equal(size, 0.0)
+    none = eq(size, 0.0)
     return div(x, where(none, 1.0, size))
 
 
@@ -232,9 +240,9 @@ TABLE: Final[Mapping[str, Handler]] = {
     "ReduceL2": _reduction("sum", before=square, after=sqrt),
     "ReduceLogSum": _reduction("sum", after=log),
     "ReduceLogSumExp": _log_sum_exp,
-    "ReduceMax": _reduction("max"),
+    "ReduceMax": _reduction("max", after=lambda x: _endless(x, -1.0)),
     "ReduceMean": _reduction("mean"),
-    "ReduceMin": _reduction("min"),
+    "ReduceMin": _reduction("min", after=lambda x: _endless(x, 1.0)),
     "ReduceProd": _reduction("prod"),
     "ReduceSum": _reduction("sum"),
     "ReduceSumSquare": _reduction("sum", before=lambda x: mul(x, x)),

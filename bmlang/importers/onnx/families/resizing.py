@@ -98,7 +98,7 @@ def _weights(axis: _Axis, places: Floats, kernel: Callable[[Floats], Floats], re
     wide = ceil(reach / stretch)
     found = np.zeros((axis.out, axis.size))
     for row, place in enumerate(places):
-        near = np.arange(floor(place) - wide + 1, floor(place) + wide + 1)
+        near: NDArray[np.int64] = np.arange(floor(place) - wide + 1, floor(place) + wide + 1, dtype=np.int64)
         share = kernel((near - place) * stretch)
         if exclude:
             share = np.where((near >= 0) & (near < axis.size), share, 0.0)
@@ -177,7 +177,7 @@ def _resize(node: OnnxNode) -> Result:
     given = node.tensor(0)
     x = given if given.dtype.is_float else cast(given, f32)
     mode, way = node.text("mode", "nearest"), node.text("coordinate_transformation_mode", "half_pixel")
-    if node.opset >= 11 and way not in COORDINATES or mode not in ("nearest", "linear", "cubic"):
+    if (node.opset >= 11 and way not in COORDINATES) or mode not in ("nearest", "linear", "cubic"):
         raise NotSupported(f"mode {mode}, coordinates {way}")
     extrapolated = node.number("extrapolation_value", 0.0) if way == "tf_crop_and_resize" else 0.0
     if extrapolated:
@@ -198,7 +198,12 @@ def _layer_method(node: OnnxNode, x: Tensor, axes: Mapping[int, _Axis]) -> str |
     way = "asymmetric" if node.opset < 11 else node.text("coordinate_transformation_mode", "half_pixel")
     mode = node.text("mode", "nearest")
     rounding = "floor" if node.opset < 11 else node.text("nearest_mode", "round_prefer_floor")
-    if x.ndim != 4 or not set(axes) <= {2, 3} or node.integer("antialias", 0) or any(abs(each.scale * each.size - each.out) > 1e-6 for each in axes.values()):
+    if (
+        x.ndim != 4
+        or not set(axes) <= {2, 3}
+        or node.integer("antialias", 0)
+        or any(abs(each.scale * each.size - each.out) > 1e-6 for each in axes.values())
+    ):
         return None
     if mode == "nearest":
         return {("half_pixel", "round_prefer_floor"): "half_pixel", ("asymmetric", "floor"): "asymmetric"}.get((way, rounding))

@@ -9,12 +9,11 @@ import numpy as np
 
 from bmlang.graph.graph import Array
 from bmlang.importers.onnx.elements import ELEMENTS
-from bmlang.importers.onnx.families.logic import equal
 from bmlang.importers.onnx.families.shapes import cut
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.importers.onnx.values import Known, Live
 from bmlang.layers.cast import cast
-from bmlang.layers.compare import lt, where
+from bmlang.layers.compare import eq, lt, where
 from bmlang.layers.elementwise import add, mul
 from bmlang.layers.gather import gather
 from bmlang.layers.shape import reshape
@@ -45,7 +44,7 @@ def _gather(node: OnnxNode) -> Result:
         node.wrong(f"an index of {places.max()} along a dimension of {size}")
     flat = places.reshape(-1)
     shape = (*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
-    if flat.size and np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
+    if flat.size and np.all(np.diff(flat) == 1):
         return reshape(cut(x, axis, int(flat[0]), flat.size), shape)
     return gather(x, places, axis)
 
@@ -61,7 +60,7 @@ def _one_hot(node: OnnxNode) -> Result:
     shape = [1] * (index.ndim + 1)
     shape[axis] = depth
     numbers = np.arange(depth, dtype=np.int32).reshape(shape)
-    found = equal(reshape(places, (*index.shape[:axis], 1, *index.shape[axis:])), numbers)
+    found = eq(reshape(places, (*index.shape[:axis], 1, *index.shape[axis:])), numbers)
     off, on = (cut(node.tensor(2), 0, place, 1) for place in (0, 1))
     return Live(where(found, on, off), values.element)
 

@@ -101,9 +101,9 @@ def _split(node: OnnxNode) -> Result:
         parts = node.integer("num_outputs", len(node.proto.output))
         each = -(-x.shape[axis] // parts)
         sizes = [min(each, x.shape[axis] - each * place) for place in range(parts)]
-    if min(sizes) < 1:
-        raise NotSupported(f"sizes {sizes}: tensors without elements do not exist on the TPU")
-    return split(x, sizes, axis)
+    parts = iter(split(x, [size for size in sizes if size], axis))
+    empty = np.zeros([0 if place == axis else size for place, size in enumerate(x.shape)], x.dtype.numpy)
+    return [next(parts) if size else empty for size in sizes]
 
 
 def strided(x: Tensor, axis: int, step: int) -> Tensor:
@@ -231,7 +231,8 @@ def _depth_to_space(node: OnnxNode) -> Result:
 def _space_to_depth(node: OnnxNode) -> Result:
     x, block = _source(node), node.integer("blocksize")
     n, c, h, w = x.shape
-    rows = permute(reshape(x, (n, c, h // block, block, w // block, block)), (0, 3, 5, 1, 2, 4))
+    deep = node.text("mode", "DCR") == "DCR"
+    rows = permute(reshape(x, (n, c, h // block, block, w // block, block)), (0, 3, 5, 1, 2, 4) if deep else (0, 1, 3, 5, 2, 4))
     return _same(node, reshape(rows, (n, c * block**2, h // block, w // block)))
 
 

@@ -17,6 +17,7 @@ from bmlang.importers.onnx.values import Quantised
 from bmlang.layers.activations import exp, log, sqrt
 from bmlang.layers.arrange import pad
 from bmlang.layers.conv import conv, deconv
+from bmlang.layers.conv3d import conv3d, deconv3d
 from bmlang.layers.elementwise import abs, mul
 from bmlang.layers.elementwise import max as larger
 from bmlang.layers.pool import avg_pool, max_pool
@@ -103,14 +104,13 @@ def _back(made: Tensor, rank: int) -> Tensor:
     return reshape(made, (*made.shape[:2], made.shape[3])) if rank == 3 else made
 
 
-def _two_dimensions(node: OnnxNode) -> None:
-    rank = len(node.shape(0))
-    if rank not in (3, 4):
-        raise NotSupported(f"windows over {rank - 2} dimensions")
-
-
 def convolved(node: OnnxNode, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """A convolution in floats."""
+    if x.ndim == 5:
+        volume = frame_of(node, x.shape[2:], weight.shape[2:])
+        sides = (*volume.before, *volume.after)
+        groups = node.integer("group", 1)
+        return conv3d(x, weight, bias, stride=volume.stride, pad=sides, dilation=volume.dilation, groups=groups)
     frame = frame_of(node, x.shape[2:], weight.shape[2:]).with_height()
     made = conv(
         _images(x), _images(weight), bias, stride=frame.stride, pad=frame.sides, dilation=frame.dilation, groups=node.integer("group", 1)
@@ -121,13 +121,13 @@ def convolved(node: OnnxNode, x: Tensor, weight: Tensor, bias: Tensor | None) ->
 def _conv(node: OnnxNode) -> Result:
     from bmlang.importers.onnx.families.quantised import conv_of_codes
 
-    _two_dimensions(node)
+    _check_rank(node.shape(0))
     found = conv_of_codes(node)
     return found if found is not None else convolved(node, node.tensor(0), node.tensor(1), node.optional(2))
 
 
 def _conv_transpose(node: OnnxNode) -> Result:
-    _two_dimensions(node)
+    _check_rank(node.shape(0))
     x, weight = node.tensor(0), node.tensor(1)
     rank = x.ndim - 2
     kernel = weight.shape[2:]
@@ -144,6 +144,17 @@ def _conv_transpose(node: OnnxNode) -> Result:
             added[axis] += max(wanted - whole, 0)
             small, large = total // 2, total - total // 2
             before[axis], after[axis] = (small, large) if auto == "SAME_UPPER" else (large, small)
+    if rank == 3:
+        return deconv3d(
+            x,
+            weight,
+            node.optional(2),
+            stride=frame.stride,
+            pad=(*before, *after),
+            dilation=frame.dilation,
+            output_padding=added,
+            groups=node.integer("group", 1),
+        )
     two = Frame(kernel, frame.stride, frame.dilation, tuple(before), tuple(after), (0,) * rank).with_height()
     made = deconv(
         _images(x),
@@ -177,14 +188,14 @@ def _max_pool(node: OnnxNode) -> Result:
         raise NotSupported("the places of the largest elements (its second output)")
     found = node.value(0)
     x = found.integers if isinstance(found, Quantised) and found.codes.scale.size == 1 else node.tensor(0)
-    _check_rank(x)
+    _check_rank(x.shape)
     made = _pooled(x, frame_of(node, x.shape[2:], node.integers("kernel_shape")), _largest)
     return Quantised(made, found.codes, found.element) if isinstance(found, Quantised) and x is found.integers else made
 
 
-def _check_rank(x: Tensor) -> None:
-    if not 3 <= x.ndim <= 5:
-        raise NotSupported(f"windows over {x.ndim - 2} dimensions")
+def _check_rank(shape: Sequence[int]) -> None:
+    if not 3 <= len(shape) <= 5:
+        raise NotSupported(f"windows over {len(shape) - 2} dimensions")
 
 
 def _largest(x: Tensor, frame: Frame) -> Tensor:
@@ -240,13 +251,13 @@ def _averages(node: OnnxNode, x: Tensor) -> Tensor:
 
 def _avg_pool(node: OnnxNode) -> Result:
     x = node.tensor(0)
-    _check_rank(x)
+    _check_rank(x.shape)
     return _averages(node, x)
 
 
 def _lp_pool(node: OnnxNode) -> Result:
     x, power = abs(node.tensor(0)), node.integer("p", 2)
-    _check_rank(x)
+    _check_rank(x.shape)
     frame = frame_of(node, x.shape[2:], node.integers("kernel_shape"))
     return _root(_pooled(_powers(x, power), frame, _sums), power)
 
