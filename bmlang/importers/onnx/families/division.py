@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bmlang.layers.activations import floor, sign
 from bmlang.layers.cast import cast
 from bmlang.layers.compare import eq, ge, gt, lt, ne, where
-from bmlang.layers.elementwise import abs, add, div, max, min, mul, sub
+from bmlang.layers.elementwise import abs, add, div, max, min, mul, neg, sub
 from bmlang.layers.tensor import Operand, Tensor
-from tpukernel.dtypes import f32, i32
+from tpukernel.dtypes import bf16, f32, i32
 
 __all__ = ["quotient", "remainder"]
 
@@ -23,6 +25,22 @@ def quotient(a: Tensor, b: Tensor) -> Tensor:
     off = mul(_differ(rest, 0), _differ(lt(wide_a, 0), lt(wide_b, 0)))  # one below where the exact quotient is negative and has a rest
     made = add(found, off)
     return made if dtype == i32 else cast(made, dtype)
+
+
+def exact_quotient(a: Tensor, b: Tensor) -> Tensor:
+    """The f32 nearest to a / b; a division of the tensor unit may be off by a rounding. What it leaves is exact in parts of few bits."""
+    found = div(a, b)
+    (high, low), (left, right) = _halves(found), _halves(b)
+    rest = sub(sub(sub(sub(a, mul(high, left)), mul(high, right)), mul(low, left)), mul(low, right))
+    step = div(rest, b)
+    finite = gt(neg(abs(step)), -float(np.finfo(np.float32).max))
+    return where(finite, add(found, step), found)
+
+
+def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
+    """A number as the sum of one of 8 bits and the rest."""
+    high = cast(cast(x, bf16), f32)
+    return high, sub(x, high)
 
 
 def remainder(a: Tensor, b: Tensor, *, like_c: bool) -> Tensor:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import reduce
-from math import pi
+from math import pi, prod
 from typing import Final
 
 import numpy as np
 
-from bmlang.importers.onnx.families.division import quotient, remainder
+from bmlang.importers.onnx.families.division import exact_quotient, quotient, remainder
 from bmlang.importers.onnx.node import Handler, OnnxNode
 from bmlang.importers.onnx.values import Known, Quantised
 from bmlang.layers import activations as act
@@ -21,6 +21,9 @@ from bmlang.layers.tensor import Operand, Tensor
 from tpukernel.dtypes import f32, i32
 
 __all__ = ["TABLE", "near_zero", "tanh"]
+
+FEW: Final = 16
+"""Elements of quotients like scales, of which each decides for many others."""
 
 BINARY: Final[Mapping[str, Callable[[Operand, Operand], Tensor]]] = {"Add": ew.add, "Mul": ew.mul, "Sub": ew.sub}
 
@@ -190,7 +193,9 @@ def _power(base: Tensor, exponent: int) -> Tensor:
 
 def _div(node: OnnxNode) -> Tensor:
     a, b = node.tensor(0), node.tensor(1)
-    return ew.div(a, b) if a.dtype.is_float else quotient(a, b)
+    if a.dtype.is_int:
+        return quotient(a, b)
+    return exact_quotient(a, b) if a.dtype == b.dtype == f32 and max(prod(a.shape), prod(b.shape)) <= FEW else ew.div(a, b)
 
 
 def _mod(node: OnnxNode) -> Tensor:

@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from bmlang.graph.graph import Array
 from bmlang.importers.onnx.elements import ELEMENTS, element_of, narrowed
+from bmlang.importers.onnx.families.division import exact_quotient
 from bmlang.importers.onnx.families.shapes import cut
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.importers.onnx.values import Codes, Known, Quantised
 from bmlang.layers.activations import round
 from bmlang.layers.arrange import broadcast_to
 from bmlang.layers.cast import cast
-from bmlang.layers.compare import gt
 from bmlang.layers.conv_int import conv_int
-from bmlang.layers.elementwise import add, div, mul, neg, sub
+from bmlang.layers.elementwise import add, mul, sub
 from bmlang.layers.matmul_int import matmul_int
 from bmlang.layers.quantise import quantise, requant
 from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Tensor
-from tpukernel.dtypes import Dtype, bf16, f32, i8, i16, i32, u8, u16
+from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16
 
 __all__ = ["TABLE", "conv_of_codes", "matmul_of_codes"]
 
@@ -65,20 +65,8 @@ def _live_quantize(node: OnnxNode) -> Result:
     dtype = _target(node)
     if scale is None:
         node.wrong("it has no scale")
-    made = _nearest(x, scale)
+    made = round(exact_quotient(x, scale))  # what a division of the tensor unit may be off by decides near halves
     return cast(made if point is None else add(made, point), dtype)
-
-
-def _nearest(x: Tensor, scale: Tensor) -> Tensor:
-    """The whole number next to x / scale. A division of the tensor unit may be off by a rounding: near halves what is left decides.
-
-    Products of a whole number of 8 bits with either part of the scale are exact.
-    """
-    found = round(div(x, scale))
-    high = cast(cast(scale, bf16), f32)
-    rest = sub(sub(x, mul(found, high)), mul(found, sub(scale, high)))
-    half = mul(scale, 0.5)
-    return sub(add(found, gt(rest, half)), gt(neg(rest), half))
 
 
 def _live_dequantize(node: OnnxNode) -> Result:

@@ -11,11 +11,12 @@ from bmlang.importers.onnx.elements import INT64
 from bmlang.importers.onnx.families.shapes import cut
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.layers.activations import exp, log, sqrt
-from bmlang.layers.arrange import concat, flip, pad
+from bmlang.layers.arrange import concat, pad
 from bmlang.layers.cast import cast
 from bmlang.layers.compare import eq, ge, where
 from bmlang.layers.cumulate import cumsum
 from bmlang.layers.elementwise import abs, add, div, max, min, mul, square, sub
+from bmlang.layers.rearrange import flip
 from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_min, reduce_sum
 from bmlang.layers.shape import reshape
 from bmlang.layers.softmax import softmax

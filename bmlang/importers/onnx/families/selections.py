@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
 
 from bmlang.graph.graph import Array
-from bmlang.importers.onnx.elements import ELEMENTS
+from bmlang.importers.onnx.elements import ELEMENTS, narrowed
 from bmlang.importers.onnx.families.shapes import cut
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.importers.onnx.values import Known, Live
 from bmlang.layers.cast import cast
 from bmlang.layers.compare import eq, lt, where
-from bmlang.layers.elementwise import add, mul
-from bmlang.layers.gather import gather
+from bmlang.layers.coordinates import gather_nd, scatter_nd
+from bmlang.layers.elementwise import add, max, min, mul
+from bmlang.layers.gather import gather, gather_elements
+from bmlang.layers.scatter import scatter
 from bmlang.layers.shape import reshape
-from bmlang.layers.tensor import Tensor
+from bmlang.layers.tensor import Operand, Tensor
 from tpukernel.dtypes import i32
 
 __all__ = ["EAGER", "TABLE", "counted"]
@@ -47,6 +49,61 @@ def _gather(node: OnnxNode) -> Result:
     if flat.size and np.all(np.diff(flat) == 1):
         return reshape(cut(x, axis, int(flat[0]), flat.size), shape)
     return gather(x, places, axis)
+
+
+def _index(node: OnnxNode, index: int, size: int) -> Operand:
+    """An index of elements, counted from the front."""
+    found = node.value(index)
+    return _known_index(found.array, size) if isinstance(found, Known) else counted(node.tensor(index), size)
+
+
+def _gather_elements(node: OnnxNode) -> Result:
+    x, axis = node.tensor(0), node.axis(0)
+    return gather_elements(x, _index(node, 1, x.shape[axis]), axis)
+
+
+def _gather_nd(node: OnnxNode) -> Result:
+    found = node.value(1)
+    indices = narrowed(found.array, "indices") if isinstance(found, Known) else node.tensor(1)
+    made = gather_nd(node.tensor(0), indices, node.integer("batch_dims", 0))
+    shape = (*node.shape(1)[:-1], *node.shape(0)[node.integer("batch_dims", 0) + node.shape(1)[-1] :])
+    return made if made.shape == shape else reshape(made, shape)
+
+
+JOINS: Final[Mapping[str, Callable[[Operand, Operand], Tensor]]] = {"add": add, "max": max, "min": min, "mul": mul}
+
+
+def _scatter(node: OnnxNode) -> Result:
+    x, axis, updates = node.tensor(0), node.axis(0), node.tensor(2)
+    index = _index(node, 1, x.shape[axis])
+    way = node.text("reduction", "none")
+    if way != "none":
+        _check_distinct(index, axis)
+        updates = JOINS[way](gather_elements(x, index, axis), updates)
+    return scatter(x, index, updates, axis)
+
+
+def _check_distinct(index: Operand, axis: int) -> None:
+    """Values for one place are joined with what is there, not with each other."""
+    if isinstance(index, Tensor):
+        raise NotSupported("values are joined for indices that are not known")
+    lines = np.moveaxis(np.asarray(index), axis, -1).reshape(-1, np.shape(index)[axis])
+    if any(len(set(line.tolist())) < len(line) for line in lines):
+        raise NotSupported("several values are joined for one place")
+
+
+def _scatter_nd(node: OnnxNode) -> Result:
+    x, updates, found = node.tensor(0), node.tensor(2), node.value(1)
+    indices = narrowed(found.array, "indices") if isinstance(found, Known) else node.tensor(1)
+    way = node.text("reduction", "none")
+    if way != "none":
+        if isinstance(indices, Tensor):
+            raise NotSupported("values are joined for indices that are not known")
+        rows = [tuple(row) for row in indices.reshape(-1, indices.shape[-1]).tolist()]
+        if len(set(rows)) < len(rows):
+            raise NotSupported("several values are joined for one place")
+        updates = JOINS[way](reshape(gather_nd(x, indices), updates.shape), updates)
+    return scatter_nd(x, indices, updates)
 
 
 def _one_hot(node: OnnxNode) -> Result:
@@ -114,8 +171,13 @@ def _reverse_sequence(node: OnnxNode) -> Result:
 TABLE: Final[Mapping[str, Handler]] = {
     "Compress": _compress,
     "Gather": _gather,
+    "GatherElements": _gather_elements,
+    "GatherND": _gather_nd,
     "OneHot": _one_hot,
     "ReverseSequence": _reverse_sequence,
+    "Scatter": _scatter,
+    "ScatterElements": _scatter,
+    "ScatterND": _scatter_nd,
     "Trilu": _trilu,
 }
 EAGER: Final[Mapping[str, Handler]] = {"EyeLike": _eye_like}
