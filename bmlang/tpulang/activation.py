@@ -233,13 +233,12 @@ def softmax_int(
     """
     needs(input, *BYTES)
     check(len(scale) == 2 and scale[1] != 0, f"scale is {list(scale)}", "give two numbers")
-    inverse = [scale[0], 1.0 / scale[1]]
-    means = meanings(inverse, zero_point, (input,))
+    means = meanings([scale[0], 1.0 / scale[1]], zero_point, (input,))
     assert means is not None  # noqa: S101
     source, target = means
     rounding = rounding_named(round_mode, floats=True)
-    found = through(value(input), lambda x: bm.softmax(x, axis), source, target, input.dtype, rounding)
-    return made(found, out_name, target.scale, target.zero_point)
+    scales, points = (source.scale, target.scale), (source.zero_point, target.zero_point)
+    return made(bm.softmax_int(value(input), axis, scales, points, rounding=rounding), out_name, target.scale, target.zero_point)
 
 
 @operator

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
 from typing import Final
 
 import numpy as np
@@ -140,10 +138,9 @@ def slice(
         "give as many of each",
     )
     check(0 not in step, f"steps {step}", "give steps other than 0")
-    found = value_of(input)
-    for axis, *span in zip(along, first, last, step, strict=True):
-        found = _taken(found, axis, range(*builtins.slice(*span).indices(found.shape[axis])))
-    return _same(input, found, out_name)
+    spans = dict(zip(along, zip(first, last, step, strict=True), strict=True))
+    start, end, stride = zip(*(spans.get(axis, (None, None, 1)) for axis in range(len(input.shape))), strict=True)
+    return _same(input, bm.extract(value_of(input), start, end, stride), out_name)
 
 
 @operator
@@ -159,10 +156,7 @@ def extract(
     spans = [list(given or default) for given, default in ((start, [0] * rank), (end, input.shape), (stride, [1] * rank))]
     check(all(len(span) == rank for span in spans), f"start, end, stride are {spans}", f"give {rank} numbers")
     check(0 not in spans[2], f"stride {spans[2]}", "give strides other than 0")
-    found = value_of(input)
-    for axis, span in enumerate(zip(*spans, strict=True)):
-        found = _taken(found, axis, range(*builtins.slice(*span).indices(found.shape[axis])))
-    return _same(input, found, out_name)
+    return _same(input, bm.extract(value_of(input), *spans), out_name)
 
 
 @operator
@@ -226,17 +220,9 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
         dims: along which dimensions; all elements as one row by default.
         out_name: name of the result.
     """
-    if dims is None:
-        moves = _several(shifts)
-        check(len(moves) == 1, f"shifts {moves} without dims", "give one shift")
-        row = _rolled(bm.reshape(value_of(input), (prod(input.shape),)), 0, moves[0])
-        return _same(input, bm.reshape(row, input.shape), out_name)
-    moves, along = _several(shifts), _several(dims)
-    check(len(moves) == len(along), f"shifts {moves} along {along}", "give a shift for each dimension")
-    found = value_of(input)
-    for move, axis in zip(moves, along, strict=True):
-        found = _rolled(found, _axis(input, axis), move)
-    return _same(input, found, out_name)
+    moves, along = _several(shifts), None if dims is None else _several(dims)
+    check(len(moves) == (1 if along is None else len(along)), f"shifts {moves} along {along}", "give a shift for each dimension")
+    return _same(input, bm.roll(value_of(input), moves[0] if along is None else moves, along), out_name)
 
 
 @operator
@@ -259,19 +245,3 @@ def _axis(input: Tensor, axis: int) -> int:
     rank = len(input.shape)
     check(-rank <= axis < rank, f"dimension {axis} of {input.name} {input.shape}", f"give a number from {-rank} to {rank - 1}")
     return axis % rank
-
-
-def _taken(x: Value, axis: int, places: range) -> Value:
-    """Some places of a dimension."""
-    check(len(places) > 0, f"no element of dimension {axis}, which has {x.shape[axis]}", "take one or more")
-    if places.step != 1:
-        return bm.gather(x, np.asarray(places, np.int32), axis)
-    start, size = [0] * x.ndim, list(x.shape)
-    start[axis], size[axis] = places.start, len(places)
-    return x if size == list(x.shape) else bm.slice(x, start, size)
-
-
-def _rolled(x: Value, axis: int, shift: int) -> Value:
-    size = x.shape[axis]
-    cut = -shift % size
-    return x if cut == 0 else bm.concat([_taken(x, axis, range(cut, size)), _taken(x, axis, range(cut))], axis)

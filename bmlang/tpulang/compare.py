@@ -28,6 +28,15 @@ COMPARISONS: Final[Mapping[str, Callable[..., Value]]] = {
     "NotEqual": bm.ne,
 }
 """By the names that `select` has."""
+SCALED: Final[Mapping[Callable[..., Value], Callable[..., Value]]] = {
+    bm.gt: bm.gt_scaled,
+    bm.lt: bm.lt_scaled,
+    bm.ge: bm.ge_scaled,
+    bm.le: bm.le_scaled,
+    bm.eq: bm.eq_scaled,
+    bm.ne: bm.ne_scaled,
+}
+"""Of integers that stand for numbers."""
 LOGIC: Final[Mapping[str, Callable[..., Value]]] = {
     "and": bm.logical_and,
     "or": bm.logical_or,
@@ -182,8 +191,10 @@ def _pair(function: Callable[..., Value], first: Tensor, second: Tensor, scale: 
     if means is None:
         return made(function(value(first), value(second)), out_name)
     check(means[0] == means[1], f"scale {scale} and zero_point {zero_point}", "both inputs have the same")
-    if function in COMPARISONS.values() and means[2] == Meaning(1.0):  # the order of integers is that of their numbers
-        return made(function(value(first), value(second)), out_name, 1.0, 0)
+    if function in SCALED:
+        steps, zeros = [each.scale for each in means], [each.zero_point for each in means]
+        found = SCALED[function](value(first), value(second), steps, zeros, first.kind)
+        return made(found, out_name, means[2].scale, means[2].zero_point)
     found = function(*(numbers(value(each), means[0]) for each in (first, second)))
     return made(from_numbers(found, means[2], first.dtype), out_name, means[2].scale, means[2].zero_point)
 

@@ -85,7 +85,7 @@ def compile(
         dynamic: shapes that vary.
         asymmetric: nothing; what integers stand for is said with the tensors.
         no_save: return the bytes of the BModel, and write nothing.
-        opt: level of optimisation, 0, 1 or 2.
+        opt: level of optimisation, 0, 1 or 2, as of `bm.compile`.
         mlir_inference: run the program on the test data; otherwise nothing is compared.
         bmodel_inference: run the BModel on the test data, too.
         log_level: "normal", "simple", "only-layer-group" or "quiet"; progress goes to the logger `bmlang.tpulang` but for the last one.
@@ -200,6 +200,7 @@ def _compiled(
         in_numpy: run the program in numpy, and compare it with the references.
         run_bmodel: run the BModel, and compare its outputs with those tensors.
     """
+    work.opt = options.opt
     if no_save:
         label, *others = options.modes
         if others:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Callable, Sequence
 
 import bmlang as bm
 from bmlang.layers.tensor import Tensor as Value
-from bmlang.tpulang.operator import BYTES, FLOATS, check, data_of, lists, made, needs, not_yet, operator, spread, value
-from bmlang.tpulang.requantise import requantised
+from bmlang.tpulang.dtypes import DTYPES
+from bmlang.tpulang.operator import BYTES, FLOATS, check, given, lists, made, needs, operator, plain, single, value
 from bmlang.tpulang.tensor import Numbers, Tensor, Whole
 
 __all__ = ["conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant", "deconv", "deconv3d", "deconv_int"]
@@ -106,8 +104,8 @@ def conv_quant(
     """
     input.quantization(input_scale, None)
     weight.quantization(weight_scale, None)
-    sums = _sums(2, input, weight, bias, stride, dilation, pad, group, input_zp, weight_zp, None)
-    return _narrowed(sums, input, weight, output_scale, output_zp, out_dtype, out_name)
+    windows = _windows(2, stride, dilation, pad)
+    return _quantised(bm.conv_quant, windows, input, weight, bias, group, output_scale, input_zp, weight_zp, output_zp, out_dtype, out_name)
 
 
 @operator
@@ -130,8 +128,7 @@ def conv3d(
         pad: zeros at the front, top, left, back, bottom, right.
     """
     _floats(input, weight, out_dtype)
-    _windows(3, stride, dilation, pad)
-    raise not_yet("three-dimensional convolutions")
+    return made(bm.conv3d(value(input), value(weight), _bias(input, bias), groups=group, **_windows(3, stride, dilation, pad)), out_name)
 
 
 @operator
@@ -173,8 +170,10 @@ def conv3d_quant(
     """`conv_quant` over depth, rows and columns; shapes as of `conv3d`."""
     input.quantization(input_scale, None)
     weight.quantization(weight_scale, None)
-    sums = _sums(3, input, weight, bias, stride, dilation, pad, group, input_zp, weight_zp, None)
-    return _narrowed(sums, input, weight, output_scale, output_zp, out_dtype, out_name)
+    windows = _windows(3, stride, dilation, pad)
+    return _quantised(
+        bm.conv3d_quant, windows, input, weight, bias, group, output_scale, input_zp, weight_zp, output_zp, out_dtype, out_name
+    )
 
 
 @operator
@@ -227,8 +226,18 @@ def deconv_int(
 ) -> Tensor:
     """Exact sums, int32, of the transpose of a convolution of integers of 8 bits; shapes as of `deconv`, numbers as of `conv_int`."""
     _integers(input, weight, bias, out_dtype)
-    lists(output_padding, (0, 0), "output_padding")
-    raise not_yet("transposed convolutions of integers")
+    zero, kernel_zero = _zero_points(input, weight, input_zp, weight_zp)
+    found = bm.deconv_int(
+        value(input),
+        _inputs_first(weight, group),
+        None if bias is None else bm.reshape(value(bias), (-1,)),
+        output_padding=lists(output_padding, (0, 0), "output_padding"),
+        groups=group,
+        input_zero_point=zero,
+        weight_zero_point=kernel_zero,
+        **_windows(2, stride, dilation, pad),
+    )
+    return made(found, out_name)
 
 
 @operator
@@ -246,9 +255,10 @@ def deconv3d(
 ) -> Tensor:
     """The transpose of `conv3d`; weight (oc, ic / group, kd, kh, kw)."""
     _floats(input, weight, out_dtype)
-    lists(output_padding, (0, 0, 0), "output_padding")
-    _windows(3, stride, dilation, pad)
-    raise not_yet("three-dimensional transposed convolutions")
+    more = lists(output_padding, (0, 0, 0), "output_padding")
+    windows = _windows(3, stride, dilation, pad)
+    kernels = _inputs_first(weight, group)
+    return made(bm.deconv3d(value(input), kernels, _bias(input, bias), output_padding=more, groups=group, **windows), out_name)
 
 
 def _floats(input: Tensor, weight: Tensor, out_dtype: str | None) -> None:
@@ -285,9 +295,7 @@ def _bias(input: Tensor, bias: Tensor | None) -> Value | None:
 def _zero_points(input: Tensor, weight: Tensor, input_zp: Whole | None, weight_zp: Whole | None) -> tuple[int, int | list[int]]:
     input.quantization(None, input_zp)
     weight.quantization(None, weight_zp)
-    own = 0 if input.zero_point is None else input.zero_point
-    check(isinstance(own, int), f"the input has several zero points: {own}", "give one: TpuLang has no list here, either")
-    assert isinstance(own, int)  # noqa: S101
+    own = int(single(0 if input.zero_point is None else input.zero_point, "input_zp"))
     kernel = 0 if weight.zero_point is None else weight.zero_point
     return own, kernel if isinstance(kernel, int) else list(kernel)
 
@@ -307,15 +315,11 @@ def _sums(
 ) -> Value:
     _integers(input, weight, bias, out_dtype)
     zero, kernel_zero = _zero_points(input, weight, input_zp, weight_zp)
-    kernels = data_of(weight) if weight.ttype == "coeff" else value(weight)
-    value(weight)
-    offsets = None if bias is None else data_of(bias).reshape(-1)
-    if rank == 3:
-        raise not_yet("three-dimensional convolutions")
-    return bm.conv_int(
+    compute = bm.conv_int if rank == 2 else bm.conv3d_int
+    return compute(
         value(input),
-        kernels,
-        offsets,
+        value(weight),
+        None if bias is None else bm.reshape(value(bias), (-1,)),
         groups=group,
         input_zero_point=zero,
         weight_zero_point=kernel_zero,
@@ -323,24 +327,42 @@ def _sums(
     )
 
 
-def _narrowed(
-    sums: Value,
+def _quantised(
+    compute: Callable[..., Value],
+    windows: dict[str, list[int]],
     input: Tensor,
     weight: Tensor,
+    bias: Tensor | None,
+    group: int,
     output_scale: Numbers | None,
+    input_zp: Whole | None,
+    weight_zp: Whole | None,
     output_zp: Whole | None,
     out_dtype: str | None,
     name: str | None,
 ) -> Tensor:
-    """The sums in the scale of the result."""
+    """A convolution whose sums are brought to the scale of the result."""
     dtype = out_dtype or input.dtype
     check(dtype in BYTES, f"out_dtype is {out_dtype}", "choose int8 or uint8")
-    scales = [
-        np.asarray(spread(given, None, None, what), np.float64)
-        for given, what in ((input.scale, "input_scale"), (weight.scale, "weight_scale"), (output_scale, "output_scale"))
-    ]
-    found = requantised(sums, scales[0] * scales[1] / scales[2], output_zp, dtype)
-    return made(found, name, output_scale, 0 if output_zp is None else output_zp)
+    _integers(input, weight, bias, None)
+    zero, kernel_zero = _zero_points(input, weight, input_zp, weight_zp)
+    point = single(0 if output_zp is None else output_zp, "output_zp")
+    found = compute(
+        value(input),
+        value(weight),
+        None if bias is None else bm.reshape(value(bias), (-1,)),
+        input_scale=single(input.scale, "input_scale"),
+        weight_scale=plain(given(weight.scale, "weight_scale")),
+        output_scale=single(output_scale, "output_scale"),
+        input_zero_point=zero,
+        weight_zero_point=kernel_zero,
+        output_zero_point=int(point),
+        groups=group,
+        dtype=DTYPES[dtype],
+        rounding="half_away_from_zero",
+        **windows,
+    )
+    return made(found, name, output_scale, int(point))
 
 
 def _inputs_first(weight: Tensor, group: int) -> Value:

@@ -12,7 +12,7 @@ from bmlang.layers.tensor import Operand
 from bmlang.layers.tensor import Tensor as Value
 from bmlang.tpulang.dtypes import DTYPES, dtype_named, rounding_named
 from bmlang.tpulang.operator import FLOATS, Number, check, is_bytes, made, needs, operand, operator, value
-from bmlang.tpulang.scaled import Meaning, from_numbers, numbers
+from bmlang.tpulang.scaled import Meaning
 from bmlang.tpulang.tensor import Scalar, Tensor
 from tpukernel.dtypes import Dtype, i8, i16, i32, u8, u16
 
@@ -22,7 +22,13 @@ Given = Tensor | Scalar | float | int
 Integer = Tensor | Scalar | int
 Binary = Callable[[Operand, Operand], Value]
 PLAIN: Final[Mapping[str, Binary]] = {"add": bm.add, "sub": bm.sub, "mul": bm.mul, "max": bm.max, "min": bm.min}
-SCALED: Final[Mapping[str, Callable[..., Value]]] = {"add": bm.add_scaled, "sub": bm.sub_scaled, "mul": bm.mul_scaled}
+SCALED: Final[Mapping[str, Callable[..., Value]]] = {
+    "add": bm.add_scaled,
+    "sub": bm.sub_scaled,
+    "mul": bm.mul_scaled,
+    "max": bm.max_scaled,
+    "min": bm.min_scaled,
+}
 SHIFTED: Final[Mapping[str, Callable[..., Value]]] = {"add": bm.add_shift, "sub": bm.sub_shift, "mul": bm.mul_shift}
 WRAPPED: Final[Mapping[Dtype, int]] = {i8: 8, u8: 8, i16: 16, u16: 16}
 """Types whose arithmetic can wrap, with their bits."""
@@ -256,14 +262,9 @@ def _of_numbers(
     said = [Meaning(np.abs(float(step)).item(), int(point)) for step, point in zip(scale, points, strict=True)]
     (one, first_means), (other, second_means) = (_meant(operation, given, each) for given, each in zip((first, second), said, strict=False))
     target = said[2]
-    if operation in SCALED:
-        means = (first_means, second_means, target)
-        steps, zeros = [each.scale for each in means], [each.zero_point for each in means]
-        found = SCALED[operation](one, other, steps, zeros, DTYPES[dtype], rounding="half_away_from_zero")
-    elif first_means == second_means == target and all(isinstance(each, Value) and each.dtype is DTYPES[dtype] for each in (one, other)):
-        found = PLAIN[operation](one, other)
-    else:
-        found = from_numbers(PLAIN[operation](_real(one, first_means), _real(other, second_means)), target, dtype)
+    means = (first_means, second_means, target)
+    steps, zeros = [each.scale for each in means], [each.zero_point for each in means]
+    found = SCALED[operation](one, other, steps, zeros, DTYPES[dtype], rounding="half_away_from_zero")
     return made(found, out_name, target.scale, target.zero_point)
 
 
@@ -278,13 +279,6 @@ def _meant(operation: str, given: Given, meaning: Meaning) -> tuple[Operand, Mea
         return np.asarray(np.sign(number), np.int8), Meaning(np.abs(number).item() or 1.0)
     check(isinstance(given, Scalar) and is_bytes(given), f"{given!r} with scale", 'give Scalar(number, "int8"), an integer in its scale')
     return operand(given), meaning
-
-
-def _real(given: Operand, meaning: Meaning) -> Operand:
-    """The numbers that integers stand for."""
-    if isinstance(given, Value):
-        return numbers(given, meaning)
-    return (float(np.asarray(given).item()) - meaning.zero_point) * meaning.scale
 
 
 def _shifted(

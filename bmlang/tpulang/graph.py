@@ -154,6 +154,11 @@ class Graph:
         """All tensors by name."""
         return self._names
 
+    @property
+    def leaves(self) -> Sequence[Tensor]:
+        """The tensors that operators take and none makes, without coefficients."""
+        return tuple(self._inputs)
+
     def computation(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], *, every: bool = False) -> Computation:
         """The program as a graph of `bmlang`, with the names of TpuLang, and without what the outputs do not need.
 

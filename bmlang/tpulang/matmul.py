@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 import bmlang as bm
+from bmlang.graph.graph import Array
 from bmlang.layers.tensor import Tensor as Value
 from bmlang.tpulang.dtypes import DTYPES
-from bmlang.tpulang.operator import BYTES, FLOATS, check, data_of, known, made, needs, not_yet, operator, spread, value
+from bmlang.tpulang.operator import BYTES, FLOATS, check, given, known, made, needs, not_yet, operator, plain, single, value
 from bmlang.tpulang.quant import requant_modes
-from bmlang.tpulang.requantise import requantised
 from bmlang.tpulang.tensor import Numbers, Tensor, Whole
 from bmlang.tpulang.weights import float8
 from tpukernel.dtypes import f32
@@ -114,13 +114,23 @@ def matmul_quant(
     check(out_dtype in BYTES, f"out_dtype is {out_dtype}", "choose int8 or uint8")
     input.quantization(input_scale, None)
     right.quantization(right_scale, None)
-    sums = _sums(input, right, bias, False, right_transpose, input_zp, right_zp)
-    scales = [
-        np.asarray(spread(given, None, None, what), np.float64)
-        for given, what in ((input.scale, "input_scale"), (right.scale, "right_scale"), (output_scale, "output_scale"))
-    ]
-    found = requantised(sums, scales[0] * scales[1] / scales[2], output_zp, out_dtype, axis=-1)
-    return made(_shaped(found, False, keep_dims), out_name, output_scale, 0 if output_zp is None else output_zp)
+    point = int(single(0 if output_zp is None else output_zp, "output_zp"))
+    left_zero, right_zero = _zero_points(input, right, input_zp, right_zp)
+    found = bm.matmul_quant(
+        value(input),
+        value(right),
+        _offsets(bias),
+        a_scale=single(input.scale, "input_scale"),
+        b_scale=plain(given(right.scale, "right_scale")),
+        output_scale=single(output_scale, "output_scale"),
+        a_zero_point=left_zero,
+        b_zero_point=right_zero,
+        output_zero_point=point,
+        transpose_b=right_transpose,
+        dtype=DTYPES[out_dtype],
+        rounding="half_away_from_zero",
+    )
+    return made(_shaped(found, False, keep_dims), out_name, output_scale, point)
 
 
 @operator
@@ -284,29 +294,27 @@ def _sums(
     input_zp: Whole | None,
     right_zp: Whole | None,
 ) -> Value:
-    needs(input, *BYTES)
-    needs(right, *BYTES)
-    offsets = None
-    if bias is not None:
-        needs(bias, "int32")
-        offsets = known(bias, "bias").reshape(-1)
-    input.quantization(None, input_zp)
-    right.quantization(None, right_zp)
-    left_zero = 0 if input.zero_point is None else input.zero_point
-    check(isinstance(left_zero, int), f"the input has several zero points: {left_zero}", "give one: TpuLang has no list here, either")
-    assert isinstance(left_zero, int)  # noqa: S101
-    right_zero = 0 if right.zero_point is None else right.zero_point
+    left_zero, right_zero = _zero_points(input, right, input_zp, right_zp)
     left = value(input)
     rows = bm.transpose(left, -1, -2) if input_transpose else left
-    factor = data_of(right) if right.ttype == "coeff" else value(right)
-    return bm.matmul_int(
-        rows,
-        factor,
-        offsets,
-        a_zero_point=left_zero,
-        b_zero_point=right_zero if isinstance(right_zero, int) else list(right_zero),
-        transpose_b=right_transpose,
-    )
+    return bm.matmul_int(rows, value(right), _offsets(bias), a_zero_point=left_zero, b_zero_point=right_zero, transpose_b=right_transpose)
+
+
+def _offsets(bias: Tensor | None) -> Array | None:
+    if bias is None:
+        return None
+    needs(bias, "int32")
+    return known(bias, "bias").reshape(-1)
+
+
+def _zero_points(input: Tensor, right: Tensor, input_zp: Whole | None, right_zp: Whole | None) -> tuple[int, int | list[int]]:
+    needs(input, *BYTES)
+    needs(right, *BYTES)
+    input.quantization(None, input_zp)
+    right.quantization(None, right_zp)
+    own = int(single(0 if input.zero_point is None else input.zero_point, "input_zp"))
+    other = 0 if right.zero_point is None else right.zero_point
+    return own, other if isinstance(other, int) else list(other)
 
 
 def _limited(found: Value, do_relu: bool, relu_limit: float) -> Value:

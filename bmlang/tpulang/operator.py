@@ -21,8 +21,9 @@ from bmlang.tpulang.graph import Operator, current
 from bmlang.tpulang.tensor import Numbers, Scalar, Tensor, Whole
 
 __all__ = [
-    "BYTES", "FLOATS", "OPERATORS", "Number", "check", "coefficient", "data_of", "is_bytes", "known", "lists", "made", "needs", "not_yet",
-    "number_of", "operand", "operator", "plain", "spread", "value", "whole",
+    "BYTES", "FLOATS", "OPERATORS", "Number", "check", "coefficient", "data_of", "given", "is_bytes", "known", "lists", "made", "needs",
+    "not_yet",
+    "number_of", "operand", "operator", "plain", "single", "value", "whole",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -201,16 +202,27 @@ def lists(given: Sequence[int] | int | None, default: Sequence[int], what: str) 
     return found
 
 
-def spread(given: Numbers | None, own: Numbers | None, default: Numbers | None, what: str) -> Numbers:
-    """A scale or zero point: the one given, that of the tensor, or the default.
+def given(found: Numbers | None, what: str) -> Numbers:
+    """A scale that has to be there.
 
     Raises:
-        OperatorArgumentError: there is none at all.
+        OperatorArgumentError: it is not.
     """
-    found = given if given is not None else own if own is not None else default
     check(found is not None, f"{what} is missing", "give it, or declare it with the tensor")
     assert found is not None  # noqa: S101
     return found
+
+
+def single(found: Numbers | None, what: str) -> float:
+    """A scale or zero point of which there may be one only.
+
+    Raises:
+        OperatorArgumentError: there is none, or there are several.
+    """
+    one = plain(given(found, what))
+    check(isinstance(one, int | float), f"{what} is {found}", "give one number: TpuLang has no list here, either")
+    assert isinstance(one, int | float)  # noqa: S101
+    return one
 
 
 def plain(given: Numbers) -> Numbers:

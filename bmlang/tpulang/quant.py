@@ -9,11 +9,13 @@ from bmlang.graph.graph import Array
 from bmlang.layers.tensor import Tensor as Value
 from bmlang.tpulang.dtypes import DTYPES, dtype_named, rounding_named
 from bmlang.tpulang.operator import check, made, needs, operator, plain, value, whole
-from bmlang.tpulang.requantise import MULTIPLIER_BITS
 from bmlang.tpulang.tensor import Numbers, Tensor, Whole
 from tpukernel.dtypes import i32
 
 __all__ = ["cast", "dequant_int", "dequant_int_to_fp", "requant_fp", "requant_fp_to_int", "requant_int", "requant_modes"]
+
+MULTIPLIER_BITS = 31
+"""Multipliers of TensorFlow Lite are fractions with so many bits."""
 
 
 @operator

@@ -155,10 +155,7 @@ def avgpool3d(
 def upsample(input: Tensor, scale: int = 2, out_name: str | None = None) -> Tensor:
     """Each pixel of (n, c, h, w) repeated so many times in both directions; any type."""
     check(scale >= 1 and len(input.shape) == 4, f"scale {scale} of {input.shape}", "give a whole number, and a tensor (n, c, h, w)")
-    batch, channels, rows, columns = input.shape
-    apart = bm.reshape(value(input), (batch * channels * rows, 1, columns, 1))
-    repeated = bm.broadcast_to(apart, (batch * channels * rows, scale, columns, scale))
-    return made(bm.reshape(repeated, (batch, channels, rows * scale, columns * scale)), out_name, input.scale, input.zero_point)
+    return made(bm.upsample(value(input), scale), out_name, input.scale, input.zero_point)
 
 
 @operator

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 import bmlang as bm
 from bmlang.layers.tensor import Tensor as Value
 from bmlang.tpulang.compare import COMPARISONS
+from bmlang.tpulang.dtypes import DTYPES
 from bmlang.tpulang.operator import BYTES, FLOATS, check, known, made, needs, not_yet, operand, operator, value
 from bmlang.tpulang.tensor import Scalar, Tensor
 from tpukernel.dtypes import i32
 
-__all__ = ["cond_select", "gather_elements", "index_select", "lut", "nonzero", "scatter", "scatterND", "select"]
+__all__ = ["cond_select", "gather_elements", "index_select", "lut", "nonzero", "places", "scatter", "scatterND", "select"]
 
 
 @operator
 def nonzero(input: Tensor, dtype: str = "int32", out_name: str | None = None) -> Tensor:
     """The places of the elements that are not 0, a row of indices for each, in order; how many there are is known at run time."""
     needs(input, *FLOATS)
-    raise not_yet("places of elements that are not 0")
+    check(dtype in ("int32", "float32"), f"dtype is {dtype}", "choose int32 or float32")
+    found = bm.nonzero(value(input))
+    return made(found if dtype == "int32" else bm.cast(found, DTYPES[dtype]), out_name)
 
 
 @operator
@@ -72,7 +73,7 @@ def index_select(input: Tensor, index: Tensor, axis: int = -1, out_name: str | N
     """
     rank = len(input.shape)
     check(-rank <= axis < rank, f"axis is {axis}", f"give a number from {-rank} to {rank - 1}")
-    found = bm.gather(value(input), _places(index), axis % rank)
+    found = bm.index_select(value(input), places(index), axis % rank)
     dropped = not keep_dims and index.shape == [1]
     return made(bm.squeeze(found, axis % rank) if dropped else found, out_name, input.scale, input.zero_point)
 
@@ -81,7 +82,7 @@ def index_select(input: Tensor, index: Tensor, axis: int = -1, out_name: str | N
 def gather_elements(input: Tensor, index: Tensor, axis: int = 2, out_name: str | None = None) -> Tensor:
     """For each place of the index: the element of the input at this place, but for the dimension `axis`, where the index says it."""
     needs(index, "int32")
-    raise not_yet("gathering single elements")
+    return made(bm.gather_elements(value(input), value(index), axis), out_name, input.scale, input.zero_point)
 
 
 @operator
@@ -97,7 +98,7 @@ def scatter(input: Tensor, index: Tensor, updates: Tensor, axis: int = 0, out_na
     """
     needs(index, "int32")
     needs(updates, input.dtype)
-    raise not_yet("scattering single elements")
+    return made(bm.scatter(value(input), value(index), value(updates), axis), out_name, input.scale, input.zero_point)
 
 
 @operator
@@ -112,13 +113,9 @@ def scatterND(input: Tensor, indices: Tensor, updates: Tensor, out_name: str | N
     """
     needs(indices, "uint32", "int32")
     needs(updates, input.dtype)
-    raise not_yet("scattering")
+    return made(bm.scatter_nd(value(input), value(indices), value(updates)), out_name, input.scale, input.zero_point)
 
 
-def _places(index: Tensor) -> Value:
-    """An index as int32."""
-    needs(index, "int32", *FLOATS)
-    if index.dtype != "int32" and index.ttype == "coeff":
-        numbers = known(index, "index")
-        check(bool(np.all(numbers == np.rint(numbers))), f"index {index.name} has fractions", "give whole numbers")
-    return value(index) if index.dtype == "int32" else bm.cast(value(index), i32)
+def places(index: Tensor) -> Value:
+    """An index as integers."""
+    return bm.cast(value(index), i32) if index.kind.is_float else value(index)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bmlang.tpulang.operator import check, not_yet, operator
+import bmlang as bm
+from bmlang.tpulang.operator import check, made, not_yet, operator, value
 from bmlang.tpulang.tensor import Tensor
 
 __all__ = ["arg", "argsort", "sort", "sort_by_key", "topk"]
@@ -27,19 +28,21 @@ def arg(input: Tensor, method: str = "max", axis: int = 0, keep_dims: bool = Tru
 def topk(input: Tensor, axis: int, k: int, out_name: str | None = None) -> tuple[Tensor, Tensor]:
     """The k largest elements along a dimension, in order (`out_name`_val), and their places (int32, `out_name`_ind)."""
     check(k > 0, f"k is {k}", "give 1 or more")
-    raise not_yet("sorting")
+    values, indices = bm.topk(value(input), k, axis)
+    return made(values, _name(out_name, "val")), made(indices, _name(out_name, "ind"))
 
 
 @operator
 def sort(input: Tensor, axis: int = -1, descending: bool = True, out_name: str | None = None) -> tuple[Tensor, Tensor]:
     """The elements along a dimension in order (`out_name`_val), and their places (int32, `out_name`_ind)."""
-    raise not_yet("sorting")
+    values, indices = bm.sort(value(input), axis, descending=descending)
+    return made(values, _name(out_name, "val")), made(indices, _name(out_name, "ind"))
 
 
 @operator
 def argsort(input: Tensor, axis: int = -1, descending: bool = True, out_name: str | None = None) -> Tensor:
     """The places, int32, of the elements along a dimension in order."""
-    raise not_yet("sorting")
+    return made(bm.argsort(value(input), axis, descending=descending), out_name)
 
 
 @operator
@@ -54,4 +57,9 @@ def sort_by_key(input: Tensor, key: Tensor, axis: int = -1, descending: bool = T
         out_name: beginning of the names.
     """
     check(key.shape == [input.shape[axis]], f"key {key.shape} for dimension {axis} of {input.shape}", "give one number for each place")
-    raise not_yet("sorting")
+    parts, keys = bm.sort_by_key(value(input), value(key), axis, descending=descending)
+    return made(parts, _name(out_name, "sorted_out")), made(keys, _name(out_name, "sorted_key"))
+
+
+def _name(given: str | None, end: str) -> str | None:
+    return None if given is None else f"{given}_{end}"

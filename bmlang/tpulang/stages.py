@@ -145,6 +145,7 @@ def bmodel_generate_and_inference(
             "a program in a file has the shapes that it was written with", position=here(), help="give dynamic to compile"
         )
     work = _work(model_name)
+    work.opt = opt
     model = work.model(work.graph, quant_mode)
     work.save_model(model, quant_mode)
     if inference:

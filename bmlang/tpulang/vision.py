@@ -10,6 +10,7 @@ from bmlang.layers.tensor import here
 from bmlang.tpulang.errors import NotInTpuLangError
 from bmlang.tpulang.operator import FLOATS, check, known, made, needs, not_yet, operator
 from bmlang.tpulang.operator import value as value_of
+from bmlang.tpulang.select import places
 from bmlang.tpulang.tensor import Tensor
 
 __all__ = [
@@ -41,7 +42,9 @@ def nms(boxes: Tensor, scores: Tensor, box_format: str = "PYTORCH", max_box_num_
     needs(scores, "float32")
     check(box_format in ("PYTORCH", "TENSORFLOW"), f"box_format is {box_format!r}", "choose PYTORCH or TENSORFLOW")
     check(len(boxes.shape) == len(scores.shape) == 3 and max_box_num_per_class > 0, "wrong dimensions or number of boxes", "see the manual")
-    raise not_yet("non-maximum suppression")
+    # TpuLang has no threshold: boxes that overlap at all fall, as by default in ONNX.
+    found = bm.nms(value_of(boxes), value_of(scores), max_box_num_per_class, overlap=0.0, center=box_format == "PYTORCH")
+    return made(found, out_name)
 
 
 @operator
@@ -166,7 +169,24 @@ def roiExtractor(  # noqa: N802 - its name in TpuLang
     """
     check(mode in ("DynFuse", "DynNormal", "StaticFuse"), f"mode is {mode!r}", "choose DynFuse, DynNormal or StaticFuse")
     check(len(feats) == num_layer, f"{len(feats)} feature maps, num_layer {num_layer}", "give as many")
-    raise not_yet("regions of interest")
+    steps = [list_spatial_scale] * num_layer if isinstance(list_spatial_scale, int) else list(list_spatial_scale)
+    check(len(steps) == num_layer and min(steps) > 0, f"list_spatial_scale is {steps}", f"give {num_layer} numbers above 0")
+    check(max_roi_num in (None, rois.shape[0]), f"max_roi_num is {max_roi_num}", f"there are {rois.shape[0]} regions")
+    check(rois.shape[1:] in ([5], [7]), f"rois {rois.shape}", "give rows of 5 or 7 numbers")
+    regions = value_of(rois)
+    if rois.shape[1] == 7:
+        batch = regions[:, 1:2] if mode != "DynNormal" else regions[:, 1:2] * 0.0
+        regions = bm.concat([batch, regions[:, 2:6]], 1)
+    found = bm.roi_extractor(
+        regions,
+        bm.reshape(places(target_lvls), (-1,)),
+        [value_of(each) for each in feats],
+        (PH, PW),
+        scales=[1.0 / each for each in steps],
+        samples=sampling_ratio,
+        aligned=False,
+    )
+    return made(found, out_name)
 
 
 @operator

@@ -48,6 +48,7 @@ class Work:
         chip: the chip.
         graph: the program.
         shown: the same with all its tensors as outputs.
+        opt: level of optimisation, as of `bm.compile`.
         data: of inputs, for test runs; zeros where there are none, as in TpuLang.
         tensors: those of TpuLang that the program computes, by name, as far as they are known.
         files: what has been written.
@@ -58,6 +59,7 @@ class Work:
     chip: Chip
     graph: Graph
     shown: Graph
+    opt: int = 2
     data: Mapping[str, Array] = field(default_factory=dict[str, Array])
     tensors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     files: list[Path] = field(default_factory=list[Path])
@@ -73,7 +75,8 @@ class Work:
         program = current()
         graph, shown = (program.computation(Path(name).name, inputs, outputs, every=every) for every in (False, True))
         data = {each.name: each.buffer for each in inputs if each.buffer is not None and not each.is_preprocess}
-        return cls(name, chip, graph, shown, data, {each.name: each for each in program.tensors.values() if each.is_made})
+        tensors = {each.name: each for each in program.tensors.values() if each.is_made}
+        return cls(name, chip, graph, shown, data=data, tensors=tensors)
 
     @classmethod
     def of_file(cls, name: str, chip: Chip, path: Path) -> Work:
@@ -184,7 +187,7 @@ class Work:
 
     def model(self, graph: Graph, label: str) -> Model:
         """The BModel of a graph in a mode; "int8" is that in which every tensor keeps its type."""
-        done, emission = compile_graph(graph, mode_of(calculated_in(label)), self.chip)
+        done, emission = compile_graph(graph, mode_of(calculated_in(label)), self.chip, opt=self.opt)
         return Model(package([(graph.name, [(done, emission)])], self.chip), (CompiledStage(graph.name, done, emission),))
 
     def check(self, comparison: Comparison) -> None:
