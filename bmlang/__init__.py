@@ -97,7 +97,7 @@ if TYPE_CHECKING:
     from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_min, reduce_sum
     from bmlang.layers.regions import nms, roi_align, roi_extractor
     from bmlang.layers.requant_int import dequant_int, requant_int
-    from bmlang.layers.resize import resize, upsample
+    from bmlang.layers.resize import interpolate, resize, upsample
     from bmlang.layers.scatter import scatter
     from bmlang.layers.selection import fill_up, masked_select, nonzero, real_shape, unique
     from bmlang.layers.shape import flatten, reshape, squeeze, unsqueeze
@@ -191,7 +191,7 @@ HOMES = {
     "bmlang.layers.reduce": ("reduce_max", "reduce_mean", "reduce_min", "reduce_sum"),
     "bmlang.layers.regions": ("nms", "roi_align", "roi_extractor"),
     "bmlang.layers.requant_int": ("dequant_int", "requant_int"),
-    "bmlang.layers.resize": ("resize", "upsample"),
+    "bmlang.layers.resize": ("interpolate", "resize", "upsample"),
     "bmlang.layers.scatter": ("scatter",),
     "bmlang.layers.selection": ("fill_up", "masked_select", "nonzero", "real_shape", "unique"),
     "bmlang.layers.shape": ("flatten", "reshape", "squeeze", "unsqueeze"),
@@ -214,14 +214,14 @@ __all__ += ["avg_pool3d", "avg_pool_int", "batch_norm", "bit_and", "bit_not", "b
 __all__ += ["concat", "conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant", "cos", "cosh", "cumsum", "deconv"]
 __all__ += ["deconv3d", "deconv3d_int", "deconv_int", "deconv_quant", "dequant_int", "dequantise", "div", "elu", "embedding", "eq"]
 __all__ += ["eq_scaled", "erf", "exp", "extract", "fill_up", "flatten", "flip", "floor", "gather", "gather_elements", "gather_nd", "ge"]
-__all__ += ["ge_scaled", "gelu", "group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish", "index_select", "layer_norm", "le"]
-__all__ += ["le_scaled", "leaky_relu", "log", "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "lt_scaled"]
-__all__ += ["masked_select", "matmul", "matmul_int", "matmul_quant", "max", "max_pool", "max_pool3d", "max_pool_with_index", "max_scaled"]
-__all__ += ["min", "min_scaled", "mish", "mul", "mul_scaled", "mul_shift", "ne", "ne_scaled", "neg", "nms", "nonzero", "pad", "permute"]
-__all__ += ["pow", "prelu", "quantise", "real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu"]
-__all__ += ["relu6", "repeat", "requant", "requant_fp_to_int", "requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor"]
-__all__ += ["roll", "round", "rsqrt", "scatter", "scatter_nd", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax"]
-__all__ += ["softmax_int", "softplus", "softsign", "sort", "sort_by_key", "split", "sqrt", "square", "squeeze", "stack", "sub"]
+__all__ += ["ge_scaled", "gelu", "group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish", "index_select", "interpolate", "layer_norm"]
+__all__ += ["le", "le_scaled", "leaky_relu", "log", "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "lt"]
+__all__ += ["lt_scaled", "masked_select", "matmul", "matmul_int", "matmul_quant", "max", "max_pool", "max_pool3d", "max_pool_with_index"]
+__all__ += ["max_scaled", "min", "min_scaled", "mish", "mul", "mul_scaled", "mul_shift", "ne", "ne_scaled", "neg", "nms", "nonzero", "pad"]
+__all__ += ["permute", "pow", "prelu", "quantise", "real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum"]
+__all__ += ["relu", "relu6", "repeat", "requant", "requant_fp_to_int", "requant_int", "reshape", "resize", "rms_norm", "roi_align"]
+__all__ += ["roi_extractor", "roll", "round", "rsqrt", "scatter", "scatter_nd", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice"]
+__all__ += ["softmax", "softmax_int", "softplus", "softsign", "sort", "sort_by_key", "split", "sqrt", "square", "squeeze", "stack", "sub"]
 __all__ += ["sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile", "topk", "transpose", "unique", "unsqueeze", "upsample"]
 __all__ += ["where"]
 
