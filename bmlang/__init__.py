@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         tan,
         tanh,
     )
+    from bmlang.layers.arg import argmax, argmin
     from bmlang.layers.arrange import broadcast_to, concat, pad, permute, slice, split, stack, tile, transpose
     from bmlang.layers.base import Layer
     from bmlang.layers.cast import cast
@@ -83,14 +84,16 @@ if TYPE_CHECKING:
     )
     from bmlang.layers.gather import embedding, gather, gather_elements, index_select
     from bmlang.layers.logic import bit_and, bit_not, bit_or, bit_xor, logical_and, logical_not, logical_or, logical_xor
+    from bmlang.layers.lookup import lut
     from bmlang.layers.matmul import matmul
     from bmlang.layers.matmul_int import matmul_int
-    from bmlang.layers.norm import batch_norm, group_norm, layer_norm, rms_norm
+    from bmlang.layers.norm import batch_norm, group_norm, layer_norm, normalize, rms_norm
     from bmlang.layers.pool import avg_pool, max_pool
     from bmlang.layers.pool3d import avg_pool3d, max_pool3d
     from bmlang.layers.pool_index import max_pool_with_index
     from bmlang.layers.pool_int import avg_pool_int, sum_pool
     from bmlang.layers.power import pow
+    from bmlang.layers.preprocess import mean_std_scale
     from bmlang.layers.quantise import dequantise, quantise, requant, requant_fp_to_int
     from bmlang.layers.quantised import conv3d_quant, conv_quant, deconv_quant, matmul_quant, softmax_int
     from bmlang.layers.rearrange import extract, flip, repeat, roll
@@ -98,12 +101,14 @@ if TYPE_CHECKING:
     from bmlang.layers.regions import nms, roi_align, roi_extractor
     from bmlang.layers.requant_int import dequant_int, requant_int
     from bmlang.layers.resize import interpolate, resize, upsample
+    from bmlang.layers.rope import rope
     from bmlang.layers.scatter import scatter
     from bmlang.layers.selection import fill_up, masked_select, nonzero, real_shape, unique
-    from bmlang.layers.shape import flatten, reshape, squeeze, unsqueeze
+    from bmlang.layers.shape import flatten, reshape, shape_fetch, squeeze, unsqueeze
     from bmlang.layers.softmax import softmax
     from bmlang.layers.sorting import argsort, sort, sort_by_key, topk
     from bmlang.layers.tensor import Tensor
+    from bmlang.layers.volumes import as_images, as_volume, every
     from bmlang.program.check import layer_check
     from bmlang.program.compile import Model, compile
     from bmlang.program.custom import layer
@@ -151,6 +156,7 @@ HOMES = {
         "tan",
         "tanh",
     ),
+    "bmlang.layers.arg": ("argmax", "argmin"),
     "bmlang.layers.arrange": ("broadcast_to", "concat", "pad", "permute", "slice", "split", "stack", "tile", "transpose"),
     "bmlang.layers.base": ("Layer",),
     "bmlang.layers.cast": ("cast",),
@@ -177,14 +183,16 @@ HOMES = {
     ),
     "bmlang.layers.gather": ("embedding", "gather", "gather_elements", "index_select"),
     "bmlang.layers.logic": ("bit_and", "bit_not", "bit_or", "bit_xor", "logical_and", "logical_not", "logical_or", "logical_xor"),
+    "bmlang.layers.lookup": ("lut",),
     "bmlang.layers.matmul": ("matmul",),
     "bmlang.layers.matmul_int": ("matmul_int",),
-    "bmlang.layers.norm": ("batch_norm", "group_norm", "layer_norm", "rms_norm"),
+    "bmlang.layers.norm": ("batch_norm", "group_norm", "layer_norm", "normalize", "rms_norm"),
     "bmlang.layers.pool": ("avg_pool", "max_pool"),
     "bmlang.layers.pool3d": ("avg_pool3d", "max_pool3d"),
     "bmlang.layers.pool_index": ("max_pool_with_index",),
     "bmlang.layers.pool_int": ("avg_pool_int", "sum_pool"),
     "bmlang.layers.power": ("pow",),
+    "bmlang.layers.preprocess": ("mean_std_scale",),
     "bmlang.layers.quantise": ("dequantise", "quantise", "requant", "requant_fp_to_int"),
     "bmlang.layers.quantised": ("conv3d_quant", "conv_quant", "deconv_quant", "matmul_quant", "softmax_int"),
     "bmlang.layers.rearrange": ("extract", "flip", "repeat", "roll"),
@@ -192,12 +200,14 @@ HOMES = {
     "bmlang.layers.regions": ("nms", "roi_align", "roi_extractor"),
     "bmlang.layers.requant_int": ("dequant_int", "requant_int"),
     "bmlang.layers.resize": ("interpolate", "resize", "upsample"),
+    "bmlang.layers.rope": ("rope",),
     "bmlang.layers.scatter": ("scatter",),
     "bmlang.layers.selection": ("fill_up", "masked_select", "nonzero", "real_shape", "unique"),
-    "bmlang.layers.shape": ("flatten", "reshape", "squeeze", "unsqueeze"),
+    "bmlang.layers.shape": ("flatten", "reshape", "shape_fetch", "squeeze", "unsqueeze"),
     "bmlang.layers.softmax": ("softmax",),
     "bmlang.layers.sorting": ("argsort", "sort", "sort_by_key", "topk"),
     "bmlang.layers.tensor": ("Tensor",),
+    "bmlang.layers.volumes": ("as_images", "as_volume", "every"),
     "bmlang.program.check": ("layer_check",),
     "bmlang.program.compile": ("Model", "compile"),
     "bmlang.program.custom": ("layer",),
@@ -209,19 +219,20 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
-__all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "argsort", "avg_pool"]
-__all__ += ["avg_pool3d", "avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor", "broadcast_to", "cast", "ceil", "clamp"]
-__all__ += ["concat", "conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant", "cos", "cosh", "cumsum", "deconv"]
-__all__ += ["deconv3d", "deconv3d_int", "deconv_int", "deconv_quant", "dequant_int", "dequantise", "div", "elu", "embedding", "eq"]
-__all__ += ["eq_scaled", "erf", "exp", "extract", "fill_up", "flatten", "flip", "floor", "gather", "gather_elements", "gather_nd", "ge"]
-__all__ += ["ge_scaled", "gelu", "group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish", "index_select", "interpolate", "layer_norm"]
-__all__ += ["le", "le_scaled", "leaky_relu", "log", "log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "lt"]
-__all__ += ["lt_scaled", "masked_select", "matmul", "matmul_int", "matmul_quant", "max", "max_pool", "max_pool3d", "max_pool_with_index"]
-__all__ += ["max_scaled", "min", "min_scaled", "mish", "mul", "mul_scaled", "mul_shift", "ne", "ne_scaled", "neg", "nms", "nonzero", "pad"]
-__all__ += ["permute", "pow", "prelu", "quantise", "real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum"]
-__all__ += ["relu", "relu6", "repeat", "requant", "requant_fp_to_int", "requant_int", "reshape", "resize", "rms_norm", "roi_align"]
-__all__ += ["roi_extractor", "roll", "round", "rsqrt", "scatter", "scatter_nd", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice"]
-__all__ += ["softmax", "softmax_int", "softplus", "softsign", "sort", "sort_by_key", "split", "sqrt", "square", "squeeze", "stack", "sub"]
+__all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "argmax", "argmin", "argsort"]
+__all__ += ["as_images", "as_volume", "avg_pool", "avg_pool3d", "avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor"]
+__all__ += ["broadcast_to", "cast", "ceil", "clamp", "concat", "conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant"]
+__all__ += ["cos", "cosh", "cumsum", "deconv", "deconv3d", "deconv3d_int", "deconv_int", "deconv_quant", "dequant_int", "dequantise", "div"]
+__all__ += ["elu", "embedding", "eq", "eq_scaled", "erf", "every", "exp", "extract", "fill_up", "flatten", "flip", "floor", "gather"]
+__all__ += ["gather_elements", "gather_nd", "ge", "ge_scaled", "gelu", "group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish"]
+__all__ += ["index_select", "interpolate", "layer_norm", "le", "le_scaled", "leaky_relu", "log", "log_sigmoid", "logical_and"]
+__all__ += ["logical_not", "logical_or", "logical_xor", "lt", "lt_scaled", "lut", "masked_select", "matmul", "matmul_int", "matmul_quant"]
+__all__ += ["max", "max_pool", "max_pool3d", "max_pool_with_index", "max_scaled", "mean_std_scale", "min", "min_scaled", "mish", "mul"]
+__all__ += ["mul_scaled", "mul_shift", "ne", "ne_scaled", "neg", "nms", "nonzero", "normalize", "pad", "permute", "pow", "prelu"]
+__all__ += ["quantise", "real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "repeat"]
+__all__ += ["requant", "requant_fp_to_int", "requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor", "roll", "rope"]
+__all__ += ["round", "rsqrt", "scatter", "scatter_nd", "selu", "shape_fetch", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax"]
+__all__ += ["softmax_int", "softplus", "softsign", "sort", "sort_by_key", "split", "sqrt", "square", "squeeze", "stack", "sub"]
 __all__ += ["sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile", "topk", "transpose", "unique", "unsqueeze", "upsample"]
 __all__ += ["where"]
 

@@ -14,7 +14,7 @@ from bmlang.layers.errors import OperatorArgumentError
 from bmlang.layers.pointwise import pointwise
 from bmlang.layers.registry import register
 from bmlang.layers.tensor import Operand, Tensor, apply, here
-from tpukernel.dtypes import DTYPES, Dtype, dtype_of
+from tpukernel.dtypes import DTYPES, Dtype, dtype_of, f16
 from tpukernel.isa.rounding import Rounding
 from tpukernel.lang.operations import Source
 from tpukernel.lang.signature import TensorSpec
@@ -58,6 +58,28 @@ ROUNDED: Mapping[str, Callable[[Wide], Wide]] = {
 }
 
 
+FLOAT_ROUNDINGS = ("half_to_even", "half_away_from_zero", "towards_zero", "down", "up")
+"""Those of conversions from floats; shifts of integers have all."""
+
+
+def narrowed(x: Wide, dtype: Dtype, rounding: str, limit: float) -> Array:
+    """Numbers in a float type, as the chip converts them (instruction-set study): those that are infinite in f32 or have reached a limit
+    are not rounded towards smaller ones, and below 2 ** -126 all is 0.
+    """
+    x = np.where(np.abs(x) < 2.0**-126, np.copysign(0.0, x), x)
+    nearest = x.astype(dtype.numpy)
+    if rounding == "half_to_even":
+        return nearest
+    near = nearest.astype(np.float64)
+    if rounding == "half_away_from_zero":
+        farther = np.nextafter(nearest, np.copysign(np.inf, x).astype(dtype.numpy))
+        tie = (np.abs(near) < np.abs(x)) & (np.abs(farther.astype(np.float64) - x) == np.abs(x - near))
+        return np.where(tie, farther, nearest)
+    direction = {"towards_zero": np.zeros_like(x), "down": np.full_like(x, -np.inf), "up": np.full_like(x, np.inf)}[rounding]
+    passed = {"towards_zero": np.abs(near) > np.abs(x), "down": near > x, "up": near < x}[rounding]
+    return np.where(passed & (np.abs(x) < limit), np.nextafter(nearest, direction.astype(dtype.numpy)), nearest)
+
+
 @register
 class Cast(Layer):
     """The numbers of x in another data type."""
@@ -74,16 +96,24 @@ class Cast(Layer):
             raise OperatorArgumentError(
                 f"bm::cast has no rounding {attrs['rounding']!r}", position=here(), help=f"choose from {', '.join(ROUNDINGS)}"
             )
-        return TensorSpec(spec.shape, typed("Dtype", attrs["dtype"]))
+        target = typed("Dtype", attrs["dtype"])
+        if (spec.dtype.is_float or target.is_float) and attrs["rounding"] not in FLOAT_ROUNDINGS:
+            raise OperatorArgumentError(
+                f"bm::cast of {spec.dtype.name} to {target.name} has no rounding {attrs['rounding']!r}",
+                position=here(),
+                help=f"choose from {', '.join(FLOAT_ROUNDINGS)}",
+            )
+        return TensorSpec(spec.shape, target)
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
         (x,) = inputs
         assert x is not None  # noqa: S101
         dtype = typed("Dtype", attrs["dtype"])
-        if dtype.is_float or np.issubdtype(x.dtype, np.integer):
-            return x
-        wide = x.astype(np.float64)
-        return ROUNDED[str(attrs["rounding"])](wide)
+        whole, rounding = np.issubdtype(x.dtype, np.integer), str(attrs["rounding"])
+        if dtype.is_int:
+            return x if whole else ROUNDED[rounding](x.astype(np.float64))
+        # exponents of floats that f16 has not are found before the number is rounded; integers are rounded first
+        return narrowed(x.astype(np.float64), dtype, rounding, 2.0**16 if dtype == f16 and not whole else 2.0**128)
 
     def local(self, call: Call) -> LocalForm:
         rounding = ROUNDINGS[str(call.attrs["rounding"])]

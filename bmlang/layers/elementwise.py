@@ -16,6 +16,7 @@ from bmlang.layers.tensor import Operand, Tensor, apply
 from tpukernel.dtypes import Dtype, f32, i8, i16, i32, u8, u16, u32
 from tpukernel.lang.operations import Source
 from tpukernel.lang.signature import TensorSpec
+from tpukernel.lang.tensors import Tile
 
 __all__ = ["abs", "add", "div", "max", "min", "mul", "neg", "square", "sub"]
 
@@ -88,6 +89,14 @@ SIGNED = tuple(dtype for dtype in EVERY if dtype.is_signed)
 """Differences of the tensor unit are signed, whatever the operands are."""
 
 
+def _copy(piece: Piece, operands: Sequence[Source]) -> None:
+    (source,) = operands
+    if isinstance(source, Tile):
+        piece.k.tiu.copy(piece.out, source)
+    else:
+        piece.k.tiu.fill(piece.out, source)
+
+
 def _register(name: str, inputs: tuple[str, ...], numpy: Callable[..., Array], dtypes: tuple[Dtype, ...], operations: int = 1) -> None:
     layer = Elementwise(name=f"bm::{name}", inputs=inputs, numpy=wide(numpy), compute=named(name), dtypes=dtypes, operations=operations)
     add_layer(layer, __name__)
@@ -102,7 +111,7 @@ _register("div", ("a", "b"), np.true_divide, (f32,), operations=31)
 _register("neg", ("x",), np.negative, FLOATS)
 _register("abs", ("x",), np.abs, FLOATS)
 _register("square", ("x",), np.square, FLOATS)
-_register("copy", ("x",), np.positive, EVERY)
+add_layer(Elementwise(name="bm::copy", inputs=("x",), numpy=np.positive, compute=_copy, dtypes=EVERY), __name__)
 
 
 def add(a: Operand, b: Operand) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmlang.graph.graph import Array, Attribute
-from bmlang.layers.cast import ROUNDED, ROUNDINGS
+from bmlang.layers.cast import FLOAT_ROUNDINGS, ROUNDED, ROUNDINGS
 from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError, ShapeError
 from bmlang.layers.tensor import here
 from tpukernel.dtypes import Dtype, dtype_of
@@ -28,8 +28,6 @@ __all__ = [
     "wrapped",
 ]
 
-FLOAT_ROUNDINGS = ("half_to_even", "half_away_from_zero", "towards_zero", "down", "up")
-"""Those of conversions from floats; shifts have all."""
 Wide = NDArray[np.int64]
 
 

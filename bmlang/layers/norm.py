@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import inf, prod
 from typing import cast
 
 import numpy as np
@@ -13,7 +13,7 @@ from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import FLOATS, Call, Feed, Layer, LocalForm, Piece, lines
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
 from bmlang.layers.pointwise import common_dtype
-from bmlang.layers.reduction import bytes_of
+from bmlang.layers.reduction import axes_of, bytes_of
 from bmlang.layers.region import Region
 from bmlang.layers.registry import register
 from bmlang.layers.shape import reshape
@@ -24,7 +24,7 @@ from tpukernel.lang.builder import Builder
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.tensors import Tile
 
-__all__ = ["LayerNorm", "RmsNorm", "batch_norm", "group_norm", "layer_norm", "rms_norm"]
+__all__ = ["LayerNorm", "Normalize", "RmsNorm", "batch_norm", "group_norm", "layer_norm", "normalize", "rms_norm"]
 
 
 Wide = NDArray[np.float64]
@@ -145,6 +145,45 @@ def _scaled(k: Builder, out: Tile, x: Tile, row: int, eps: float) -> None:
     k.tiu.mul(out, x, factor)
 
 
+@register
+class Normalize(Layer):
+    """x over its norm along neighbouring dimensions: the p-th root of the sum of the p-th powers of absolute values, at least eps."""
+
+    name = "bm::normalize"
+    defaults: Mapping[str, object] = {"p": 2.0, "axis": 1, "eps": 1e-12}
+    dtypes = (f32,)
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
+        (x,) = inputs
+        assert x is not None  # noqa: S101
+        axes_of("normalize", len(x.shape), attrs["axis"])
+        if not isinstance(attrs["p"], int | float) or not attrs["p"] > 0:
+            raise OperatorArgumentError(f"normalize with p {attrs['p']!r}", position=here(), help="give a number above 0, or inf")
+        return TensorSpec(x.shape, common_dtype("normalize", [x], FLOATS))
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
+        (x,) = inputs
+        assert x is not None  # noqa: S101
+        axes, p = axes_of("normalize", x.ndim, attrs["axis"]), cast("float", attrs["p"])
+        size = np.abs(x.astype(np.float64))
+        norm = size.max(axes, keepdims=True) if p == inf else (size**p).sum(axes, keepdims=True) ** (1 / p)
+        return x.astype(np.float64) / np.maximum(norm, cast("float", attrs["eps"]))
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor:
+        (x,) = inputs
+        assert x is not None  # noqa: S101
+        p, along = cast("float", attrs["p"]), {"axis": attrs["axis"], "keepdims": True}
+        if p == inf:
+            norm = apply("bm::reduce_max", abs(x), **along)
+        elif p == 1:
+            norm = apply("bm::reduce_sum", abs(x), **along)
+        elif p == 2:
+            norm = apply("bm::sqrt", apply("bm::reduce_sum", apply("bm::square", x), **along))
+        else:
+            norm = apply("bm::pow", apply("bm::reduce_sum", apply("bm::pow", abs(x), p), **along), 1 / p)
+        return x / apply("bm::max", norm, cast("float", attrs["eps"]))
+
+
 def _row(name: str, shape: Sequence[int], axis: Attribute) -> tuple[int, int]:
     """The first dimension of a row, and how many elements it has."""
     if not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
@@ -161,6 +200,18 @@ def layer_norm(x: Operand, weight: Operand | None = None, bias: Operand | None =
 def rms_norm(x: Operand, weight: Operand | None = None, *, axis: int = -1, eps: float = 1e-5) -> Tensor:
     """x / sqrt(mean of x * x + eps) over the dimensions from `axis` on, times weight; computed in f32."""
     return apply("bm::rms_norm", x, weight, None, axis=axis, eps=eps)
+
+
+def normalize(x: Operand, p: float = 2.0, axis: int | Sequence[int] = 1, eps: float = 1e-12) -> Tensor:
+    """x over its norm along neighbouring dimensions, computed in f32.
+
+    Args:
+        x: f32, f16 or bf16.
+        p: the norm: 1, 2, any other number above 0, or inf.
+        axis: the dimensions.
+        eps: the least that is divided by.
+    """
+    return apply("bm::normalize", x, p=p, axis=axis, eps=eps)
 
 
 def batch_norm(

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import cast
 
 import numpy as np
 
 from bmlang.graph.graph import Array, Attribute
+from bmlang.layers.arrange import pad
 from bmlang.layers.base import FLOATS, Call, Feed, Layer, LocalForm, Piece, lines
 from bmlang.layers.pointwise import common_dtype
 from bmlang.layers.reduction import Rows, axes_of, bytes_of, pairwise
 from bmlang.layers.region import Region
 from bmlang.layers.registry import add
+from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Operand, Tensor, apply
 from tpukernel.dtypes import f32
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.lang.tensors import Tile
+
+LONGEST_ROW, LONGEST_COLUMN = 8192, 512
+"""Elements of a row of a lane, and elements on top of each other, that are reduced at once; longer ones in two steps."""
+NEUTRAL = {"sum": 0.0, "max": -np.inf, "min": np.inf}
 
 __all__ = ["reduce_max", "reduce_mean", "reduce_min", "reduce_sum"]
 
@@ -45,6 +52,25 @@ class Reduce(Layer):
         (x,) = inputs
         assert x is not None  # noqa: S101
         return self._numpy(x.astype(np.float64), axis=axes_of(self.name, x.ndim, attrs["axis"]), keepdims=bool(attrs["keepdims"]))
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor | None:
+        (x,) = inputs
+        assert x is not None  # noqa: S101
+        axes = axes_of(self.name, x.ndim, attrs["axis"])
+        outer, size, inner = prod(x.shape[: axes[0]]), prod(x.shape[axes[0] : axes[-1] + 1]), prod(x.shape[axes[-1] + 1 :])
+        longest = LONGEST_ROW if inner == 1 else LONGEST_COLUMN
+        if size <= longest:
+            return None
+        kind = "sum" if self._kind == "mean" else self._kind
+        part = next((part for part in range(longest, longest // 8, -1) if size % part == 0), longest)
+        rows = reshape(x, (outer, size, inner))
+        if size % part:
+            rows = pad(rows, (0, 0, 0), (0, -size % part, 0), NEUTRAL[kind])
+        for _ in range(2):
+            rows = apply(f"bm::reduce_{kind}", reshape(rows, (outer, -1, part, inner)), axis=2, keepdims=False)
+            part = rows.shape[1]
+        kept = self.infer([x.spec], attrs).shape
+        return reshape(rows * (1 / size) if self._kind == "mean" else rows, kept)
 
     def local(self, call: Call) -> LocalForm:
         x, chip = call.spec(0), call.chip

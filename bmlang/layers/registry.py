@@ -18,6 +18,7 @@ ENTRY_POINTS: Final = "bmlang.layers"
 """Group of entry points with which packages bring layers: importing what it names registers them."""
 FAMILIES: Final = (
     "activations",
+    "arg",
     "arrange",
     "cast",
     "compare",
@@ -31,6 +32,7 @@ FAMILIES: Final = (
     "elementwise_scaled",
     "gather",
     "logic",
+    "lookup",
     "matmul",
     "matmul_int",
     "norm",
@@ -39,6 +41,7 @@ FAMILIES: Final = (
     "pool_index",
     "pool_int",
     "power",
+    "preprocess",
     "quantise",
     "rearrange",
     "quantised",
@@ -46,6 +49,7 @@ FAMILIES: Final = (
     "regions",
     "requant_int",
     "resize",
+    "rope",
     "selection",
     "scatter",
     "shape",

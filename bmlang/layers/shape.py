@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import cast
 
+import numpy as np
+
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import Layer
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
 from bmlang.layers.registry import register
-from bmlang.layers.tensor import Operand, Tensor, apply, here
+from bmlang.layers.tensor import Operand, Tensor, apply, as_tensor, here
 from tpukernel.dtypes import DTYPES
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["Reshape", "flatten", "reshape", "squeeze", "unsqueeze"]
+__all__ = ["Reshape", "flatten", "reshape", "shape_fetch", "squeeze", "unsqueeze"]
 
 
 @register
@@ -60,6 +62,14 @@ def unsqueeze(x: Tensor, axis: int | Sequence[int]) -> Tensor:
     rank = x.ndim + (1 if isinstance(axis, int) else len(axis))
     added, sizes = _axes("unsqueeze", rank, axis), iter(x.shape)
     return reshape(x, [1 if each in added else next(sizes) for each in range(rank)])
+
+
+def shape_fetch(x: Tensor, begin: int = 0, end: int | None = None, step: int = 1) -> Tensor:
+    """The sizes of the dimensions begin, begin + step, ... up to `end` of x, i32: a constant of the function."""
+    sizes = x.shape[begin:end:step]
+    if not sizes:
+        raise OperatorArgumentError(f"shape_fetch of dimensions {begin} to {end} of {x!r}", position=here(), help="name one or more")
+    return as_tensor(np.array(sizes, np.int32), x)
 
 
 def flatten(x: Tensor, start: int = 0, end: int = -1) -> Tensor:

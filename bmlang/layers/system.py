@@ -72,8 +72,9 @@ def copy_box(k: Builder, dst: System, to: Sequence[int], src: System, start: Seq
                 shape[axis - 1] *= width
             sizes[axis - 1] *= width
         axis -= 1
-    if len(sizes) == 1:
-        _copy_run(k, dst, starts[0][0], src, starts[1][0], sizes[0])
+    if len(sizes) <= 1:
+        to_first, first = (begin[0] if begin else 0 for begin in starts)
+        _copy_run(k, dst, to_first, src, first, sizes[0] if sizes else 1)
         return
     for each in (sizes, *shapes):
         each[:0] = [1] * (4 - len(each))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bmlang as bm
-from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError
+from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError, ShapeError
 from tests.support.agreement import agree, numbers
 
 BASES = np.array([0, -0.0, 0, 0, 0, -2, -2, -2, -2, -2, 2, -1, 1], np.float32)
@@ -49,9 +49,37 @@ def test_a_choice_by_a_number_that_is_known() -> None:
     np.testing.assert_array_equal(second, np.full_like(x, 3))
 
 
+FLOAT_ROUNDINGS = ("half_to_even", "half_away_from_zero", "towards_zero", "down", "up")
+EDGES = np.array(
+    [65504, 65519, 65520, 65535, 65536, -65530, 3.39e38, 3.4028e38, np.inf, -np.inf, 6e-8, 3e-8, 2.9e-8, -1e-9, 1 + 2**-9, 1 + 2**-11]
+)
+
+
+@pytest.mark.parametrize("rounding", FLOAT_ROUNDINGS)
+def test_the_reference_of_a_conversion_rounds_as_the_chip(rounding: str) -> None:
+    random = np.random.default_rng(FLOAT_ROUNDINGS.index(rounding))
+    bits = random.integers(0, 2**32, 3000, np.uint32).view(np.float32)
+    floats = np.concatenate([bits[~np.isnan(bits)], EDGES.astype(np.float32), numbers(500)])
+    integers = np.concatenate([random.integers(-(2**31), 2**31, 500), random.integers(-70_000, 70_000, 500), [65519, 65520, 2049]]).astype(
+        np.int32
+    )
+
+    @bm.function
+    def converted(x: bm.Tensor, y: bm.Tensor) -> dict[str, bm.Tensor]:
+        results = {f"floats_{dtype}": bm.cast(x, dtype, rounding) for dtype in (bm.f16, bm.bf16)}
+        return results | {f"integers_{dtype}": bm.cast(y, dtype, rounding) for dtype in (bm.f32, bm.f16, bm.bf16)}
+
+    wanted = converted.reference(floats, integers)
+    for name, found in converted.run({"x": floats, "y": integers}).items():
+        np.testing.assert_array_equal(found.astype(np.float64), np.asarray(wanted[name], np.float64), err_msg=name)
+
+
 MISTAKES: list[tuple[Callable[[bm.Tensor], bm.Tensor], type[Exception]]] = [
     (lambda x: bm.round(x, "half_up"), OperatorArgumentError),
+    (lambda x: bm.cast(x, bm.i8, "half_up"), OperatorArgumentError),
     (lambda x: bm.bit_and(x, 1), OperatorDtypeError),
+    (lambda x: bm.lut(x, np.zeros(256, np.float32)), OperatorDtypeError),
+    (lambda x: bm.lut(bm.cast(x, bm.i8), np.zeros(255, np.float32)), ShapeError),
     (lambda x: bm.where(x, np.array(1, np.int32), np.array(1, np.int8)), OperatorDtypeError),
     (lambda x: bm.where(x, bm.cast(x, bm.i8), 300), OperatorDtypeError),
     (lambda x: bm.pow(bm.cast(x, bm.i8), 2), OperatorDtypeError),

@@ -208,7 +208,10 @@ SHORT: Mapping[str, tuple[Callable[[], object], str]] = {
         "BML143: no function has a keyword beta\n  help: there are factor",
     ),
     "mode": (lambda: bm.compile(scaled, stages=STAGES, mode="int8"), "BML143: there is no mode 'int8'\n  help: choose from f32, f16, bf16"),
-    "level": (lambda: bm.compile(scaled, stages=STAGES, opt=3), "BML143: there is no level 3 of optimisation\n  help: choose from (0, 1, 2)"),
+    "level": (
+        lambda: bm.compile(scaled, stages=STAGES, opt=3),
+        "BML143: there is no level 3 of optimisation\n  help: choose from (0, 1, 2)",
+    ),
     "outside": (lambda: bm.relu(X), "BML125: bm::relu was called without a tensor of a function\n  at test_messages.py"),
     "layer name": (lambda: add(Formless(), "elsewhere"), "BML124: layer tests::formless of elsewhere is registered by tests.program"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.support.operators import (
+    dimension,
     hosted,
     indexed,
     integers,
@@ -22,5 +23,5 @@ from tests.support.operators.base import Example, Operator
 
 __all__ = ["OPERATORS", "Example", "Operator"]
 
-FAMILIES = (pointwise, logic, moving, indexed, rows, products, integers, pooled, resampling, hosted, volumes, quantised)
+FAMILIES = (pointwise, logic, moving, indexed, rows, dimension, products, integers, pooled, resampling, hosted, volumes, quantised)
 OPERATORS: Mapping[str, Operator] = {operator.name: operator for family in FAMILIES for operator in family.OPERATORS}

@@ -7,7 +7,7 @@ import numpy as np
 import bmlang as bm
 from bmlang.graph.graph import Array
 from tests.support.operators.base import Draw, Example, Operator, Reals, one, wide
-from tpukernel.dtypes import DTYPES, Dtype
+from tpukernel.dtypes import DTYPES, Dtype, i8, u8
 
 __all__ = ["OPERATORS"]
 
@@ -145,7 +145,16 @@ def _scatter_nd(draw: Draw, dtype: Dtype) -> Example:
     return one([x, indices, updates], bm.scatter_nd, wanted)
 
 
+def _lut(draw: Draw, dtype: Dtype) -> Example:
+    x, table = draw.integers(draw.shape(), draw.choice((i8, u8))), draw.numbers((256,), dtype)
+    wanted = np.array([float(table[int(each) & 255]) for each in x.reshape(-1)]).reshape(x.shape)
+    if draw.integer(0, 1):
+        return one([x], lambda tensor: bm.lut(tensor, table), wanted)
+    return one([x, table], bm.lut, wanted)
+
+
 OPERATORS = (
+    Operator("lut", EVERY, _lut, "the type is that of the table, x has 8 bits"),
     Operator("gather", EVERY, _gather, "an index out of range gives 0"),
     Operator("embedding", EVERY, _embedding, "the type is that of the table"),
     Operator("index_select", EVERY, _index_select),

@@ -119,13 +119,16 @@ def _interpolate(draw: Draw, dtype: Dtype) -> Example:
 
 def _cumsum(draw: Draw, dtype: Dtype) -> Example:
     x = draw.numbers(draw.shape(1500, (1, 4)), dtype)
-    axis = draw.integer(-x.ndim, x.ndim - 1)
-    rows, total, size = np.moveaxis(wide(x), axis, 0), list[Reals](), list[Reals]()
-    for place, row in enumerate(rows):
-        total.append(row + total[-1] if place else row)
-        size.append(np.abs(row) + size[-1] if place else np.abs(row))
-    bound = unit(f32) * (len(rows) + 1) * np.moveaxis(np.stack(size), 0, axis)
-    return one([x], lambda a: bm.cumsum(a, axis), np.moveaxis(np.stack(total), 0, axis), bound)
+    if draw.integer(0, 3) == 0:  # longer than a block
+        x = draw.numbers((*draw.part((2,)), draw.integer(257, 700), *draw.part((3,)))[:3], dtype)
+    axis, exclusive, reverse = draw.integer(-x.ndim, x.ndim - 1), bool(draw.integer(0, 1)), bool(draw.integer(0, 1))
+    rows = np.moveaxis(wide(x), axis, 0)
+    total, size = np.zeros(rows.shape), np.zeros(rows.shape)
+    for place in range(len(rows)):
+        taken = rows[place + exclusive :] if reverse else rows[: place + 1 - exclusive]
+        total[place], size[place] = np.add.reduce(taken), np.add.reduce(np.abs(taken))
+    bound = unit(f32) * (len(rows) + 4) * np.moveaxis(size, 0, axis)
+    return one([x], lambda a: bm.cumsum(a, axis, exclusive, reverse), np.moveaxis(total, 0, axis), bound)
 
 
 def _upsample(draw: Draw, dtype: Dtype) -> Example:
