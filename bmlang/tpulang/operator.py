@@ -84,7 +84,9 @@ def _fits(given: object, hint: object) -> bool:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return any(_fits(given, each) for each in args)
-    if origin is not None:  # a sequence, the only generic type in the signatures
+    if origin is Mapping:
+        return isinstance(given, Mapping)
+    if origin is not None:  # a sequence
         return isinstance(given, list | tuple) and all(_fits(each, args[0]) for each in cast("Sequence[object]", given))
     if hint is float:
         return isinstance(given, float | int | np.floating | np.integer) and not isinstance(given, bool)
