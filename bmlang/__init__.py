@@ -113,6 +113,7 @@ if TYPE_CHECKING:
     from bmlang.program.compile import Model, compile
     from bmlang.program.custom import layer
     from bmlang.program.function import Function, function, spec
+    from bmlang.program.varying import upto
     from bmlang.runtime import Runtime
 
 HOMES = {
@@ -212,13 +213,14 @@ HOMES = {
     "bmlang.program.compile": ("Model", "compile"),
     "bmlang.program.custom": ("layer",),
     "bmlang.program.function": ("Function", "function", "spec"),
+    "bmlang.program.varying": ("upto",),
     "bmlang.runtime": ("Runtime",),
 }
 """By module: the names that come from it. Type checkers read the imports above; a test keeps both equal, and complete."""
 HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
-__all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec"]
+__all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec", "upto"]
 __all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "argmax", "argmin", "argsort"]
 __all__ += ["as_images", "as_volume", "avg_pool", "avg_pool3d", "avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor"]
 __all__ += ["broadcast_to", "cast", "ceil", "clamp", "concat", "conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant"]

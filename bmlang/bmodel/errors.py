@@ -18,6 +18,7 @@ __all__ = [
     "CommandCountError",
     "CommandStreamError",
     "DumpRangeError",
+    "DynamicCodeError",
     "FieldRangeError",
     "FileStructureError",
     "HeaderError",
@@ -128,6 +129,10 @@ class ReferenceDataError(BModelError, code="BMODEL128"):
 
 class NodeMapError(BModelError, code="BMODEL129"):
     """The map from commands to operators in a stage is damaged."""
+
+
+class DynamicCodeError(BModelError, code="BMODEL130"):
+    """The code of a dynamic stage cannot be understood: another version, a damaged file, or that of another compiler."""
 
 
 class FileStructureError(BModelError, code="BMODEL140"):

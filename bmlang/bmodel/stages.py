@@ -1,4 +1,4 @@
-"""Making a static stage: a program with its inputs, outputs and coefficients, as the official compiler writes it."""
+"""Making stages: a program, or what makes programs, with its inputs, outputs and coefficients, as the official compiler writes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tpukernel.chips.tensors import Dim4, SystemTensor
 from tpukernel.dtypes import Dtype, dtype_of
 from tpukernel.isa.program import Group, Program
 
-__all__ = ["StageBuilder", "coefficients", "io_tensor", "static_stage"]
+__all__ = ["StageBuilder", "coefficients", "dynamic_stage", "io_tensor", "static_stage"]
 
 _NUMBERS = {name: number for number, (name, _) in enumerate(DATA_TYPES)}
 _TPU = 1
@@ -165,6 +165,47 @@ def static_stage(
         cmd_group=groups,
         stage_ir=(StageIR(),),
         binary_ir=Binary(b""),
+        sub_net=(subnet,),
+        core_num=1,
+    )
+
+
+def dynamic_stage(
+    code: bytes, *, inputs: Sequence[Tensor], outputs: Sequence[Tensor], ctx_addr: int, ctx_size: int, coeff: CoeffMem | None = None
+) -> NetParameter:
+    """A stage whose commands are made when the shapes are known.
+
+    Args:
+        code: what makes them (see `bmlang.bmodel.dynamic_code`); a multiple of four bytes.
+        inputs, outputs: with their largest shapes.
+        ctx_addr, ctx_size, coeff: as of `static_stage`, for the largest shapes.
+    """
+    ins = tuple(replace(tensor, hidden=_INPUT, index=k) for k, tensor in enumerate(inputs))
+    outs = tuple(replace(tensor, hidden=_OUTPUT, index=k) for k, tensor in enumerate(outputs))
+    subnet = SubNet(
+        input_tensor=ins,
+        output_tensor=outs,
+        is_dynamic=1,
+        ir_offset=0,
+        ir_len=len(code) // 4,
+        n_dynamic=1,
+        h_w_dynamic=1,
+        id=0,
+        next_subnet_ids=(-1,),
+        run_core=1,
+    )
+    return NetParameter(
+        input_tensor=ins,
+        output_tensor=outs,
+        ctx_addr=ctx_addr,
+        ctx_size=ctx_size,
+        ctx_sizes=(ctx_size,),
+        coeff_mem=coeff,
+        is_dynamic=1,
+        n_dynamic=1,
+        h_w_dynamic=1,
+        stage_ir=(StageIR(),),
+        binary_ir=Binary(code),
         sub_net=(subnet,),
         core_num=1,
     )

@@ -8,7 +8,16 @@ from __future__ import annotations
 from tpukernel.errors import TpuError
 from tpukernel.source import Position
 
-__all__ = ["GraphConstantError", "GraphError", "GraphLimitError", "GraphNameError", "GraphStructureError", "GraphSyntaxError"]
+__all__ = [
+    "GraphConstantError",
+    "GraphError",
+    "GraphLimitError",
+    "GraphNameError",
+    "GraphSizeError",
+    "GraphStructureError",
+    "GraphSyntaxError",
+    "SizeUseError",
+]
 
 
 class GraphError(TpuError):
@@ -23,6 +32,10 @@ class GraphError(TpuError):
     def __init__(self, message: str, *, position: Position | None = None, where: str | None = None, help: str | None = None) -> None:
         super().__init__(message, where=where or (None if position is None else position.rendered()), help=help)
         self.position = position
+
+
+class SizeUseError(GraphError, code="BML104"):
+    """A function that is compiled for sizes that vary does something else for each size."""
 
 
 class GraphStructureError(GraphError, code="BML140"):
@@ -43,3 +56,7 @@ class GraphConstantError(GraphError, code="BML162"):
 
 class GraphLimitError(GraphError, code="BML163"):
     """A graph as text is too large."""
+
+
+class GraphSizeError(GraphError, code="BML164"):
+    """Real sizes for which a graph with sizes that vary is not made: too large, or other than what its function decided by."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bmlang.graph.dims import Variation
 from tpukernel.dtypes import Dtype
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.source import Position
@@ -45,7 +46,7 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A function for concrete shapes.
+    """A function for concrete shapes, or for shapes that vary: then sizes and attributes are `bmlang.graph.dims.Dim`s.
 
     Attributes:
         name: of the function.
@@ -54,6 +55,7 @@ class Graph:
         specs: shape and data type of every tensor.
         constants: the values of those that are known.
         nodes: the operators, each behind those whose results it takes.
+        variation: what is known of the sizes that vary; None where the shapes are concrete.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Graph:
     specs: Mapping[str, TensorSpec]
     constants: Mapping[str, Array]
     nodes: tuple[Node, ...]
+    variation: Variation | None = None
 
     def spec(self, name: str) -> TensorSpec | None:
         """Spec of a tensor; None for the empty name of an absent one."""
@@ -103,16 +106,18 @@ class Graph:
             outputs=self.outputs if outputs is None else tuple(outputs),
             specs={name: spec for name, spec in all_specs.items() if name in kept},
             constants={name: value for name, value in all_constants.items() if name in kept},
+            variation=self.variation and self.variation.kept(kept),
         )
 
     def equals(self, other: Graph) -> bool:
         """Whether both are the same in everything but the places in the user's source: names, order, and the bits of constants."""
         mine, its = self.constants, other.constants
         return (
-            (self.name, self.inputs, self.outputs, dict(self.specs), self.nodes)
-            == (other.name, other.inputs, other.outputs, dict(other.specs), other.nodes)
+            (self.name, self.inputs, self.outputs, dict(self.specs), self.nodes, self.variation)
+            == (other.name, other.inputs, other.outputs, dict(other.specs), other.nodes, other.variation)
             and list(mine) == list(its)
             and all(mine[name].dtype == its[name].dtype and mine[name].tobytes() == its[name].tobytes() for name in mine)
+            and (self.variation is None or str(self) == str(other))  # sizes are equal whose largest values are
         )
 
     def __str__(self) -> str:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import numpy as np
 
+from bmlang.graph.dims import Dim, size_element
 from bmlang.graph.errors import GraphConstantError, GraphError, GraphLimitError, GraphNameError, GraphSyntaxError
 from bmlang.graph.graph import Array, Attribute, Graph, Node
+from bmlang.graph.parse_sizes import Branch, SizeReader
 from bmlang.graph.text import SHOWN_ELEMENTS, default_name, spec_text
 from bmlang.graph.verify import verify
 from tpukernel.dtypes import DTYPES, Dtype
@@ -22,7 +24,7 @@ from tpukernel.lang.signature import TensorSpec
 from tpukernel.source import Position
 
 if TYPE_CHECKING:
-    from lark import Lark, Token, Tree
+    from lark import Lark, Token
     from lark.exceptions import UnexpectedInput
 
 __all__ = ["MAX_CHARACTERS", "parse_graph"]
@@ -114,8 +116,6 @@ def _limit_nesting(text: str, file: str) -> None:
 
 # ------------------------------------------------------------------ from the syntax tree to the graph
 
-Branch: TypeAlias = "Tree[Token]"
-
 
 class _Reader:
     def __init__(self, file: str, given: Mapping[str, Array]) -> None:
@@ -124,6 +124,7 @@ class _Reader:
         self._constants: dict[str, Array] = {}
         self._nodes: list[Node] = []
         self._taken: set[str] = set()
+        self._sizes = SizeReader(self._position)
 
     def graph(self, tree: Branch) -> Graph:
         name, inputs, outputs, *statements = _branches(tree)
@@ -131,6 +132,8 @@ class _Reader:
         for statement in statements:
             if statement.data == "constant":
                 self._constant(statement)
+            elif statement.data == "guard":
+                self._sizes.guard(statement)
             else:
                 self._nodes.append(self._node(statement))
         for each in _branches(outputs):
@@ -141,7 +144,7 @@ class _Reader:
         if surplus := self._given.keys() - self._constants.keys():
             raise GraphConstantError(f"the text has no constant {', '.join(sorted(surplus))}", where=self._file, help="leave it out")
         results = tuple(map(self._name, _branches(outputs)))
-        return Graph(self._name(name), taken, results, self._specs, self._constants, tuple(self._nodes))
+        return Graph(self._name(name), taken, results, self._specs, self._constants, tuple(self._nodes), self._sizes.variation())
 
     def _typed(self, tree: Branch) -> str:
         """A name with a spec, which becomes known."""
@@ -153,8 +156,8 @@ class _Reader:
         return name
 
     def _spec(self, tree: Branch) -> TensorSpec:
-        dtype, *sizes = _tokens(tree)
-        shape = tuple(int(size) for size in sizes)
+        (dtype,) = _tokens(tree)
+        shape = tuple(map(self._sizes.size, _branches(tree)))
         if len(shape) > MAX_RANK or min(shape, default=1) < 1 or prod(shape) > MAX_ELEMENTS:
             raise GraphLimitError(f"a tensor of shape {list(shape)}", position=self._position(tree), help="no TPU has such a tensor")
         return TensorSpec(shape, self._dtype(dtype))
@@ -172,6 +175,9 @@ class _Reader:
         if not elements:
             self._constants[name] = self._given_value(name, spec, position)
             return
+        if elements[0].data in ("variable", "measure"):
+            self._constants[name] = self._size_value(name, spec, elements[0])
+            return
         if name in self._given:
             raise GraphConstantError(
                 f"constant {name} has a value in the text and another one beside it", position=position, help="give one"
@@ -184,6 +190,17 @@ class _Reader:
             )
         arrays = [self._element(each, spec.dtype) for each in elements]
         self._constants[name] = np.stack(arrays).reshape(spec.shape)
+
+    def _size_value(self, name: str, spec: TensorSpec, tree: Branch) -> Array:
+        """A constant that is a size."""
+        if spec.shape or not (spec.dtype.is_int or spec.dtype.is_float):
+            raise GraphConstantError(
+                f"constant {name} is {spec_text(spec)}, but a size", position=self._position(tree), help="it is one number"
+            )
+        found = self._sizes.measured(tree)
+        if isinstance(found, Dim):
+            self._sizes.numbers[name] = found.expr
+        return size_element(found, spec.dtype)
 
     def _given_value(self, name: str, spec: TensorSpec, position: Position) -> Array:
         value = self._given.get(name)
@@ -255,6 +272,8 @@ class _Reader:
             return found
         if tree.data == "value":
             return self._value(_branches(tree)[0])
+        if tree.data == "measure" or (tree.data == "dtype" and self._sizes.knows(str(tree.children[0]))):
+            return self._sizes.measured(tree)
         if tree.data == "values":
             return tuple(self._value(each) for each in _branches(tree))
         (token,) = _tokens(tree)

@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 
+from bmlang.graph.dims import is_one, same_sizes
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import Call, Layer, LocalForm
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
@@ -292,12 +293,12 @@ def permute(x: Tensor, order: Sequence[int]) -> Tensor:
             f"order {list(order)} of permute of x {list(x.shape)}", position=here(), help="name each dimension once"
         )
     wanted = tuple(x.shape[axis] for axis in order)
-    current = [axis for axis in range(x.ndim) if x.shape[axis] != 1]
-    target = [axis for axis in order if x.shape[axis] != 1]
+    current = [axis for axis in range(x.ndim) if not is_one(x.shape[axis])]
+    target = [axis for axis in order if not is_one(x.shape[axis])]
     found, sizes = x, dict(enumerate(x.shape))
     while current != target:
         found, current = _swapped(found, current, target, sizes)
-    return found if found.shape == wanted else reshape(found, wanted)
+    return found if same_sizes(found.shape, wanted) else reshape(found, wanted)
 
 
 def _swapped(x: Tensor, current: Sequence[int], target: Sequence[int], sizes: Mapping[int, int]) -> tuple[Tensor, list[int]]:

@@ -9,6 +9,7 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
+from bmlang.graph.dims import has_dims
 from bmlang.graph.graph import Array, Attribute, Graph
 from bmlang.host import HostLayer, HostLayerError
 from bmlang.host.layers import LAYER
@@ -20,10 +21,13 @@ from bmlang.layers.tensor import Operand, Tensor, apply_many, here
 from tpukernel.dtypes import DTYPES, Dtype
 from tpukernel.errors import TpuError
 from tpukernel.lang.builder import Builder
+from tpukernel.lang.definition import FunctionDefinition
+from tpukernel.lang.expr import Var, evaluate, variables
+from tpukernel.lang.ir import Param
 from tpukernel.lang.kernel import Kernel
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["FunctionLayer", "GraphLayer", "KernelLayer", "OnHost", "Operator", "Reference", "defaults_of"]
+__all__ = ["FunctionLayer", "GraphLayer", "KernelLayer", "OnHost", "Operator", "Reference", "TextKernelLayer", "defaults_of"]
 
 Reference: TypeAlias = Callable[..., object]
 """From arrays (floats as float64) and the other arguments to an array, or to a sequence of them."""
@@ -130,12 +134,72 @@ class KernelLayer(_Custom):
             )
         except TpuError as error:
             raise ShapeError(f"{self.name}: {error.message}", position=here(), help=error.help) from error
-        return [found[name] for name in self.kernel.signature.outputs]
+        outputs = [found[name] for name in self.kernel.signature.outputs]
+        return _said(self.kernel, given, outputs, attrs) if any(has_dims(spec.shape) for spec in given.values()) else outputs
 
     def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
         tensors = {"in": iter(ins), "out": iter(outs)}
         given = [cast("System", next(tensors[direction])).tensor for direction in self.kernel.signature.tensors.values()]
         self.kernel.emit(k, *given, **call.attrs)
+
+
+def _said(
+    kernel: Kernel, given: Mapping[str, TensorSpec], outputs: Sequence[TensorSpec], attrs: Mapping[str, Attribute]
+) -> Sequence[TensorSpec]:
+    """The outputs of a kernel for sizes that vary: what its text says about them."""
+    definition = kernel.definition
+    if isinstance(definition, FunctionDefinition):
+        return outputs
+    params = {param.name: param for param in definition.open_params(str, 4, None, definition.keywords(attrs))}
+    sizes: dict[str, int] = {}
+    for name, spec in given.items():
+        sizes.update((size.name, number) for size, number in zip(params[name].shape, spec.shape, strict=True) if isinstance(size, Var))
+    first = next(iter(given.values())).shape
+    found: list[TensorSpec] = []
+    for name, spec in zip(kernel.signature.outputs, outputs, strict=True):
+        known = {each for size in params[name].shape for each in variables(size)} <= sizes.keys()
+        found.append(TensorSpec(tuple(evaluate(size, sizes) for size in params[name].shape) if known else first, spec.dtype))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextKernelLayer(KernelLayer):
+    """A layer of a dynamic model: a kernel as text, for given data types and arguments."""
+
+    @classmethod
+    def of(cls, name: str, kernel: Kernel) -> TextKernelLayer:
+        """The layer of a kernel.
+
+        Raises:
+            CallError: the kernel takes something else than tensors.
+        """
+        types = tuple(dict.fromkeys(spec.dtype for spec in _open(kernel)))
+        return cls(name=name, inputs=tuple(kernel.signature.inputs), defaults={}, dtypes=types, kernel=kernel)
+
+    def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> Sequence[TensorSpec]:
+        """The shapes that the kernel says. Data types are those of the graph, of which the kernel may compute some in others."""
+        given = {name: spec for name, spec in zip(self.kernel.signature.inputs, inputs, strict=True) if spec is not None}
+        try:
+            found = self.kernel.definition.specs(
+                {name: spec.shape for name, spec in given.items()}, None, self.kernel.definition.keywords({})
+            )
+        except TpuError as error:
+            raise ShapeError(f"{self.name}: {error.message}", position=here(), help=error.help) from error
+        told = {found[name].dtype: spec.dtype for name, spec in given.items()}
+        outputs = (found[name] for name in self.kernel.signature.outputs)
+        return [TensorSpec(spec.shape, told.get(spec.dtype, spec.dtype)) for spec in outputs]
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Sequence[Array]:
+        """What the kernel computes: a file has no numpy function."""
+        arrays = [rounded(array, param.dtype) for array, param in zip(inputs, _open(self.kernel), strict=False) if array is not None]
+        return list(self.kernel.run(*arrays, check=False).values())
+
+
+def _open(kernel: Kernel) -> Sequence[Param]:
+    """The tensors of a kernel that is a text, inputs first."""
+    definition = kernel.definition
+    params = definition.open_params(str, 4, None, definition.keywords({}))
+    return sorted(params, key=lambda param: param.direction == "out")
 
 
 @dataclass(frozen=True, kw_only=True)

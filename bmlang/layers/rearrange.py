@@ -7,11 +7,12 @@ from math import prod
 
 import numpy as np
 
+from bmlang.graph.dims import is_one, same_sizes
 from bmlang.layers.arrange import axis_of, concat, split, tile
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
 from bmlang.layers.gather import MANY_COMMANDS, gather
 from bmlang.layers.shape import reshape
-from bmlang.layers.tensor import Tensor, here
+from bmlang.layers.tensor import Span, Tensor, here, span_of
 
 __all__ = ["extract", "flip", "repeat", "roll"]
 
@@ -91,18 +92,19 @@ def extract(
         raise OperatorArgumentError(
             f"extract {start!r} to {end!r} by {stride!r} of x {list(x.shape)}", position=here(), help="give one number for each dimension"
         )
-    return strided(x, [range(*slice(*each).indices(size)) for size, *each in zip(x.shape, *parts, strict=True)])
+    return strided(x, [span_of(x, axis, slice(*each)) for axis, each in enumerate(zip(*parts, strict=True))])
 
 
-def strided(x: Tensor, spans: Sequence[range]) -> Tensor:
+def strided(x: Tensor, spans: Sequence[Span]) -> Tensor:
     """The elements of x at these places along each dimension."""
-    if any(len(span) == 0 for span in spans):
+    if any(span.size < 1 for span in spans):
         raise ShapeError(f"nothing is left of x {list(x.shape)}", position=here(), help="take one element or more of each dimension")
-    start, size = [min(span[0], span[-1]) for span in spans], [abs(span[-1] - span[0]) + 1 for span in spans]
-    if size != list(x.shape):
+    start = [span.first if span.step > 0 else span.first + (span.size - 1) * span.step for span in spans]
+    size = [(span.size - 1) * abs(span.step) + 1 for span in spans]
+    if not same_sizes(size, x.shape):
         x = x[tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))]
     for axis, span in enumerate(spans):
-        if span.step != 1 and len(span) > 1:
+        if span.step != 1 and not is_one(span.size):
             x = flip(x, axis) if span.step == -1 else _every(x, axis, abs(span.step), backwards=span.step < 0)
     return x
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 from bmlang.layers.base import Layer, Registered
 from bmlang.layers.errors import LayerNameError, UnknownLayerError
 from tpukernel.source import Position
 
-__all__ = ["ENTRY_POINTS", "FAMILIES", "add", "all_layers", "failures", "layer_of", "register"]
+__all__ = ["ENTRY_POINTS", "FAMILIES", "add", "all_layers", "failures", "layer_of", "register", "with_layers"]
 
 ENTRY_POINTS: Final = "bmlang.layers"
 """Group of entry points with which packages bring layers: importing what it names registers them."""
@@ -59,6 +62,7 @@ FAMILIES: Final = (
 """The modules with the built-in layers."""
 
 _LAYERS: dict[str, Registered] = {}
+_LOCAL: ContextVar[Mapping[str, Layer]] = ContextVar("_LOCAL", default=MappingProxyType({}))
 _loaded: dict[str, Exception | None] = {}
 """Modules of installed packages, with the error where importing one failed."""
 _L = TypeVar("_L", bound=Layer)
@@ -95,6 +99,8 @@ def layer_of(name: str, position: Position | None = None) -> Layer:
     Raises:
         UnknownLayerError: there is none.
     """
+    if (local := _LOCAL.get().get(name)) is not None:
+        return local
     found = _LAYERS.get(name) or all_layers().get(name)
     if found is None:
         near = get_close_matches(name, _LAYERS, 3, cutoff=0.8)
@@ -103,6 +109,16 @@ def layer_of(name: str, position: Position | None = None) -> Layer:
             advice += f"; {module}, which an installed package names, could not be imported: {error!r}"
         raise UnknownLayerError(f"there is no layer {name}", position=position, help=advice)
     return found.layer
+
+
+@contextmanager
+def with_layers(layers: Mapping[str, Layer]) -> Generator[None]:
+    """Inside, these layers are the ones of their names: those that a file brings along."""
+    token = _LOCAL.set({**_LOCAL.get(), **layers})
+    try:
+        yield
+    finally:
+        _LOCAL.reset(token)
 
 
 def all_layers() -> Mapping[str, Registered]:

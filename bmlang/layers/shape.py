@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from bmlang.graph.dims import is_one
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import Layer
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
@@ -51,7 +52,7 @@ def reshape(x: Operand, shape: Sequence[int]) -> Tensor:
 
 def squeeze(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
     """x without dimensions of size 1: those named, or all."""
-    dropped = _axes("squeeze", x.ndim, axis) if axis is not None else {each for each, size in enumerate(x.shape) if size == 1}
+    dropped = _axes("squeeze", x.ndim, axis) if axis is not None else {each for each, size in enumerate(x.shape) if is_one(size)}
     if any(x.shape[each] != 1 for each in dropped):
         raise ShapeError(f"x {list(x.shape)} without dimensions {sorted(dropped)}", position=here(), help="name dimensions of size 1")
     return reshape(x, [size for each, size in enumerate(x.shape) if each not in dropped] or [1])

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import EllipsisType
-from typing import NoReturn, TypeAlias, cast
+from typing import NamedTuple, NoReturn, TypeAlias, cast
 
 import numpy as np
 
+from bmlang.graph.dims import Dim, Recorder, Variation, is_one, recorder, recording, same_sizes, size_element
 from bmlang.graph.graph import Array, Attribute, Graph, Node, unused_name
-from bmlang.layers.base import Layer
+from bmlang.layers.base import HostUse, Layer
 from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError, OutsideFunctionError, ShapeError
 from bmlang.layers.registry import layer_of
 from tpukernel.dtypes import Dtype, DtypeNameError, dtype_of, f32
+from tpukernel.lang.expr import Expr
 from tpukernel.lang.signature import TensorSpec
 from tpukernel.source import Position, assigned_name, position_of, user_frame
 
-__all__ = ["Operand", "Tensor", "Tracer", "apply", "apply_many", "as_tensor", "here", "number_of"]
+__all__ = ["Operand", "Span", "Tensor", "Tracer", "apply", "apply_many", "as_tensor", "here", "number_of", "span_of"]
 
 PACKAGES = ("bmlang.layers", "bmlang.program", "bmlang.tpulang", "contextlib")
 Operand: TypeAlias = "Tensor | Array | float | int | bool"
@@ -51,6 +53,7 @@ class Tracer:
     node_names: set[str] = field(default_factory=set[str])
     naming: str | None = None
     _known: dict[int, tuple[object, str]] = field(default_factory=dict[int, tuple[object, str]])
+    numbers: dict[str, Expr] = field(default_factory=dict[str, Expr])
 
     def input(self, name: str, spec: TensorSpec) -> Tensor:
         """A tensor that the caller gives."""
@@ -67,6 +70,12 @@ class Tracer:
         self.specs[name] = TensorSpec(value.shape, dtype_of(value.dtype))
         self.constants[name] = value
         self._known[id(value)] = (value, name)
+        return name
+
+    def size(self, value: Dim, dtype: Dtype) -> str:
+        """The constant of a size that varies."""
+        name = self.constant(size_element(value, dtype if dtype.is_int or dtype.is_float else f32), "number")
+        self.numbers[name] = value.expr
         return name
 
     def node(self, op: str, inputs: Sequence[str], specs: Sequence[TensorSpec], attrs: Mapping[str, Attribute]) -> list[Tensor]:
@@ -98,9 +107,10 @@ class Tracer:
 
     def graph(self, outputs: Mapping[str, Tensor]) -> Graph:
         """The finished graph, in which the outputs have these names."""
-        return Graph(
-            self.name, tuple(self.inputs), tuple(each.name for each in outputs.values()), self.specs, self.constants, tuple(self.nodes)
-        )
+        names = tuple(each.name for each in outputs.values())
+        record = recorder()
+        variation = Variation(dict(record.limits), tuple(record.guards.values()), self.numbers) if record else None
+        return Graph(self.name, tuple(self.inputs), names, self.specs, self.constants, tuple(self.nodes), variation)
 
 
 class Tensor:
@@ -148,7 +158,7 @@ class Tensor:
         return len(self.shape)
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return int(self.shape[0])  # of a size that varies, Python's len() would forget that
 
     def __repr__(self) -> str:
         return f"{self.name} {self.dtype.name}{list(self.shape)}"
@@ -213,6 +223,14 @@ class Tensor:
         return apply("bm::le", self, other)
 
 
+class Span(NamedTuple):
+    """Elements along a dimension: the first one, how many, and how far they are from each other; negative: backwards."""
+
+    first: int
+    size: int
+    step: int
+
+
 def _box(x: Tensor, index: tuple[Index, ...]) -> Tensor:
     dots = [place for place, each in enumerate(index) if each is Ellipsis]
     given = len(index) - len(dots)
@@ -220,29 +238,46 @@ def _box(x: Tensor, index: tuple[Index, ...]) -> Tensor:
         raise ShapeError(f"{given} indices for {x!r}, which has {x.ndim} dimensions", position=here(), help="leave out what is too much")
     missing = (slice(None),) * (x.ndim - given)
     full = (*index[: dots[0]], *missing, *index[dots[0] + 1 :]) if dots else (*index, *missing)
-    spans = [_span(x, axis, each) for axis, each in enumerate(full) if each is not Ellipsis]
-    size = [len(span) for span in spans]
+    spans = [span_of(x, axis, each) for axis, each in enumerate(full) if each is not Ellipsis]
+    size = [span.size for span in spans]
     if any(span.step != 1 for span in spans):
         from bmlang.layers.rearrange import strided
 
         found = strided(x, spans)
     else:
-        found = x if size == list(x.shape) else apply("bm::slice", x, start=[span.start for span in spans], size=size)
+        found = x if same_sizes(size, x.shape) else apply("bm::slice", x, start=[span.first for span in spans], size=size)
     kept = [count for count, each in zip(size, full, strict=True) if isinstance(each, slice)]
     return found if len(kept) == x.ndim else apply("bm::reshape", found, shape=kept or [1])
 
 
-def _span(x: Tensor, axis: int, index: Index) -> range:
-    """The elements along a dimension."""
+def span_of(x: Tensor, axis: int, index: Index) -> Span:
+    """The elements along a dimension that an index takes.
+
+    Raises:
+        ShapeError: there are none.
+    """
     size = x.shape[axis]
     if isinstance(index, slice):
-        found = range(*index.indices(size))
-        if not found:
+        first, last, step = _limits(index, size) if isinstance(size, Dim) else index.indices(size)
+        count = (last - first + step - 1) // step if step > 0 else (first - last - step - 1) // -step
+        if last <= first if step > 0 else first <= last:
             raise ShapeError(f"an empty slice of dimension {axis} of {x!r}", position=here(), help="take one element or more")
-        return found if len(found) > 1 else range(found[0], found[0] + 1)
+        return Span(first, count, 1 if is_one(count) else step)
     if not isinstance(index, int) or not -size <= index < size:
         raise ShapeError(f"index {index!r} of dimension {axis} of {x!r}", position=here(), help=f"give a number below {size}, or a slice")
-    return range(index % size, index % size + 1)
+    return Span(index % size, 1, 1)
+
+
+def _limits(index: slice, size: Dim) -> tuple[int, int, int]:
+    """What `slice.indices` gives, of a size that varies."""
+    step = cast("int", 1 if index.step is None else index.step)
+    if step < 0:
+        return index.indices(size)  # for this size only
+    found: list[int] = []
+    for value, default in ((cast("int | None", index.start), 0), (cast("int | None", index.stop), size)):
+        place = default if value is None else value + size if value < 0 else value
+        found.append(max(min(place, size), 0))
+    return found[0], found[1], step
 
 
 def apply(op: str, *inputs: Operand | None, **attrs: object) -> Tensor:
@@ -275,8 +310,24 @@ def apply_many(op: str, *inputs: Operand | None, **attrs: object) -> list[Tensor
     ]
     specs = [tracer.specs[name] if name else None for name in names]
     check_inputs(layer, specs)
-    made = layer.infer(specs, values)
-    return tracer.node(op, names, [made] if isinstance(made, TensorSpec) else list(made), values)
+    with recording(None):  # what a layer decides by sizes it decides again for the real ones
+        made = layer.infer(specs, values)
+    outputs = [made] if isinstance(made, TensorSpec) else list(made)
+    record = recorder()
+    if record is not None:
+        outputs = _found(record, layer, HostUse(tuple(specs), tuple(outputs), values, ((),) * len(specs)))
+    return tracer.node(op, names, outputs, values)
+
+
+def _found(record: Recorder, layer: Layer, use: HostUse) -> list[TensorSpec]:
+    """The outputs of a layer, where sizes that depend on the data are variables."""
+    outputs: list[TensorSpec] = []
+    for spec, axes in zip(use.outputs, layer.bounded(use) or ((),) * len(use.outputs), strict=True):
+        shape = list(spec.shape)
+        for axis in axes:
+            shape[axis] = record.variable(unused_name(f"{layer.name.rpartition('::')[2]}_found", record.limits), shape[axis])
+        outputs.append(TensorSpec(tuple(shape), spec.dtype))
+    return outputs
 
 
 def attributes(layer: Layer, given: Mapping[str, object]) -> dict[str, Attribute]:
@@ -328,6 +379,8 @@ def name_of(tracer: Tracer, value: Operand | None, numbers: Dtype) -> str:
         if value.tracer is not tracer:
             raise OperatorArgumentError(f"{value!r} belongs to another function", position=here(), help="give it as an argument")
         return value.name
+    if isinstance(value, Dim):
+        return tracer.size(value, numbers)
     if isinstance(value, bool | int | float):
         return tracer.constant(number_of(value, numbers), "number")
     array = np.asarray(value)

@@ -10,6 +10,7 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
+from bmlang.compiler.package import package
 from bmlang.compiler.pipeline import compile_graph
 from bmlang.compiler.sides import bounds_of
 from bmlang.graph.graph import Array, Graph
@@ -23,7 +24,6 @@ from bmlang.layers.registry import layer_of
 from bmlang.layers.tensor import Operand, Tracer, apply_many
 from bmlang.program.function import mode_of, spec
 from bmlang.program.outputs import with_output_names
-from bmlang.program.package import package
 from bmlang.runtime import Runtime
 from tpukernel.chips.chip import Chip, chip_of
 from tpukernel.dtypes import Dtype, dtype_of, f32

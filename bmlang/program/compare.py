@@ -11,12 +11,12 @@ import numpy as np
 
 from bmlang.compiler.emit import emit
 from bmlang.compiler.groups import plan
+from bmlang.compiler.package import package
 from bmlang.compiler.pipeline import BEST, prepared
 from bmlang.graph.graph import Array, Graph, Node
 from bmlang.graph.text import spec_text
 from bmlang.layers.reference import evaluated, rounded, shaped
 from bmlang.layers.registry import layer_of
-from bmlang.program.package import package
 from bmlang.runtime import Runtime
 from tpukernel.chips.chip import Chip
 from tpukernel.dtypes import Dtype, bf16, f16, f32

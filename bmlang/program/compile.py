@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +11,22 @@ from pathlib import Path
 import numpy as np
 
 from bmlang.bmodel import BModel
+from bmlang.bmodel.schema import NetParameter
+from bmlang.compiler.dynamic import DynamicProgram, dynamic_parameter, largest, layers_of
 from bmlang.compiler.emit import Emission
 from bmlang.compiler.errors import CompileArgumentError
+from bmlang.compiler.package import package_stages, stage_of
 from bmlang.compiler.pipeline import LEVELS, compile_graph
 from bmlang.graph.graph import Array, Graph
 from bmlang.program.folder import save_folder
 from bmlang.program.function import Buildable, Function, Specs, mode_of
-from bmlang.program.package import package
+from bmlang.program.kernels import with_kernel_texts
 from bmlang.program.report import model_facts, report_page
+from bmlang.program.varying import traced_varying, varies
 from bmlang.runtime import Runtime
 from tpukernel.chips.chip import Chip, chip_of
 from tpukernel.cost import Timeline
+from tpukernel.dtypes import Dtype
 from tpukernel.files import save_atomically
 
 __all__ = ["CompiledStage", "Model", "compile"]
@@ -36,7 +41,7 @@ class CompiledStage:
 
     Attributes:
         net: name of the function.
-        graph: what is computed, after all passes.
+        graph: what is computed, after all passes; of a dynamic stage for its largest shapes, each part on its own.
         emission: the program, and where everything lies.
     """
 
@@ -119,7 +124,7 @@ def compile(
     attrs: Mapping[str, object] | None = None,
     chip: Chip | str = "BM1684X",
     mode: str = "f32",
-    dynamic: bool = False,
+    dynamic: bool | Collection[str] = False,
     opt: int = 2,
     dump_dir: str | os.PathLike[str] | None = None,
 ) -> Model:
@@ -132,7 +137,9 @@ def compile(
         attrs: keywords for the functions that have them.
         chip: the chip or its name.
         mode: what f32 is computed in: "f32", "f16" or "bf16". Inputs and outputs stay f32.
-        dynamic: shapes that vary up to those given.
+        dynamic: whether sizes vary, of all functions or of those named: the shapes given are the largest ones. Sizes said with `upto` vary;
+            where a stage has none, all but those of the second dimension. The file holds such a function as text, and a runtime compiles it
+            when it knows the shapes.
         opt: level of optimisation: 0 each operator by itself, 1 neighbours together, 2 also what may change last bits, as factors of
             channels that become a part of weights.
         dump_dir: a folder for the graph after each pass, as text.
@@ -141,29 +148,76 @@ def compile(
         CompileArgumentError: a function has no stages, or an option is unknown.
         GraphError, TpuError: a function cannot be compiled; the message names the user's line.
     """
-    if dynamic:
-        raise CompileArgumentError("dynamic shapes cannot be compiled", help="give a stage for each shape")
     if opt not in LEVELS:
         raise CompileArgumentError(f"there is no level {opt!r} of optimisation", help=f"choose from {LEVELS}")
     several = functions if isinstance(functions, Sequence) else [functions]
     given = [each if isinstance(each, Function) else Function(each) for each in several]
     _check_names(given, stages)
-    kind, dump = mode_of(mode), None if dump_dir is None else Path(dump_dir)
-    compiled: list[CompiledStage] = []
+    chosen = _dynamic_names(given, dynamic)
+    job = _Job(mode_of(mode), chip_of(chip), opt, None if dump_dir is None else Path(dump_dir))
+    nets: dict[str, list[_Stage]] = {}
     for function in given:
         some = stages.get(function.name, ()) if isinstance(stages, Mapping) else stages
         if not some:
             raise CompileArgumentError(f"function {function.name} has no stages", help="give a mapping from input to shape for each stage")
         values = {name: value for name, value in (attrs or {}).items() if name in function.signature.defaults}
-        for number, specs in enumerate(some):
-            folder = dump if dump is None or len(some) == 1 else dump / f"stage{number}"
-            graph, emission = compile_graph(function.traced(specs, **values), kind, chip_of(chip), folder, opt)
-            compiled.append(CompiledStage(function.name, graph, emission))
+        compiled = job.dynamic if function.name in chosen else job.static
+        nets[function.name] = [compiled(function, specs, values, number if len(some) > 1 else None) for number, specs in enumerate(some)]
     _check_attrs(given, attrs or {})
-    for function in given:
-        _check_stages(function.name, [each.graph for each in compiled if each.net == function.name])
-    nets = {function.name: [(each.graph, each.emission) for each in compiled if each.net == function.name] for function in given}
-    return Model(package(list(nets.items()), chip_of(chip)), tuple(compiled))
+    for name, made in nets.items():
+        _check_stages(name, [stage.graph for stage in made])
+    bmodel = package_stages([(name, [stage.parameter for stage in made]) for name, made in nets.items()], job.chip)
+    return Model(bmodel, tuple(part for made in nets.values() for stage in made for part in stage.parts))
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A stage as the file has it, and what it was made of."""
+
+    parameter: NetParameter
+    graph: Graph
+    parts: tuple[CompiledStage, ...]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """How functions are compiled."""
+
+    mode: Dtype
+    chip: Chip
+    opt: int
+    dump: Path | None
+
+    def static(self, function: Function, specs: Specs, attrs: Mapping[str, object], number: int | None) -> _Stage:
+        """A stage for these shapes."""
+        if varies(specs):
+            raise CompileArgumentError(
+                f"a stage of {function.name} says sizes with upto", help="compile with dynamic=True, or give plain sizes"
+            )
+        folder = self.dump if self.dump is None or number is None else self.dump / f"stage{number}"
+        graph, emission = compile_graph(function.traced(specs, **attrs), self.mode, self.chip, folder, self.opt)
+        return _Stage(stage_of(graph, emission, self.chip), graph, (CompiledStage(function.name, graph, emission),))
+
+    def dynamic(self, function: Function, specs: Specs, attrs: Mapping[str, object], number: int | None) -> _Stage:
+        """A stage for any shapes up to these."""
+        graph = traced_varying(function, specs, attrs)
+        graph, kernels = with_kernel_texts(graph, self.mode, self.chip)
+        program = DynamicProgram(graph, self.mode, self.opt, layers_of(kernels))
+        folder = self.dump if self.dump is None or number is None else self.dump / f"stage{number}"
+        parts = largest(program, self.chip, folder)
+        compiled = tuple(CompiledStage(function.name, *part) for part in parts)
+        return _Stage(dynamic_parameter(program, kernels, parts, self.chip), graph, compiled)
+
+
+def _dynamic_names(functions: Sequence[Function], dynamic: bool | Collection[str]) -> set[str]:
+    """The functions whose sizes vary."""
+    names = {function.name for function in functions}
+    if isinstance(dynamic, bool):
+        return names if dynamic else set()
+    chosen = {dynamic} if isinstance(dynamic, str) else set(dynamic)
+    if unknown := chosen - names:
+        raise CompileArgumentError(f"{', '.join(sorted(unknown))} shall be dynamic", help=f"the functions are {', '.join(sorted(names))}")
+    return chosen
 
 
 def _check_names(functions: Sequence[Function], stages: Stages) -> None:

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmlang.compiler.errors import CompileArgumentError
+from bmlang.compiler.package import package
 from bmlang.compiler.pipeline import compile_graph
+from bmlang.graph.dims import Dim
 from bmlang.graph.graph import Array, Graph, unused_name
 from bmlang.layers.reference import run_reference
 from bmlang.layers.tensor import Tensor, Tracer
 from bmlang.program.compare import FunctionComparison, compare_graph
 from bmlang.program.errors import FunctionArgumentError, FunctionResultError
 from bmlang.program.outputs import with_output_names
-from bmlang.program.package import package
 from bmlang.program.signature import Signature, value_key
 from bmlang.runtime import Runtime
 from tpukernel.chips.chip import Chip, chip_of
@@ -46,15 +47,15 @@ def spec(shape: Sequence[int], dtype: Dtype | str = f32) -> TensorSpec:
     """Shape and data type of an input.
 
     Args:
-        shape: up to eight sizes, each 1 or more; none at all for a single number.
+        shape: up to eight sizes, each 1 or more; none at all for a single number. `upto` says sizes that vary.
         dtype: the data type or its name.
 
     Raises:
         FunctionArgumentError: the shape is none that a TPU has.
         DtypeNameError: the data type neither.
     """
-    sizes = tuple(map(index, shape))
-    if len(sizes) > LARGEST_RANK or min(sizes, default=1) < 1:
+    sizes = tuple(size if isinstance(size, Dim) else index(size) for size in shape)
+    if len(sizes) > LARGEST_RANK or any(size < 1 for size in sizes):
         raise FunctionArgumentError(f"a tensor of shape {list(sizes)}", help=f"give up to {LARGEST_RANK} sizes of 1 or more")
     return TensorSpec(sizes, dtype_of(dtype))
 

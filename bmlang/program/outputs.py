@@ -27,6 +27,7 @@ def with_output_names(graph: Graph, names: Sequence[str]) -> Graph:
         outputs=tuple(names),
         specs={renames.get(name, name): spec for name, spec in graph.specs.items()},
         constants={renames.get(name, name): value for name, value in graph.constants.items()},
+        variation=graph.variation and graph.variation.renamed(renames),
         nodes=tuple(_renamed(node, renames) for node in graph.nodes),
     )
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tpukernel.isa.instruction import Instruction
     from tpukernel.isa.program import Program
 
-__all__ = ["DeviceMemory", "Move", "Relocation", "base_address", "filled_in"]
+__all__ = ["DeviceMemory", "Lease", "Move", "Relocation", "base_address", "filled_in"]
 
 ADDRESS_BYTES: Final = 5
 BASE_ADDRESS_SPACING: Final = 1 << 32
@@ -34,26 +34,64 @@ BASE_ADDRESSES: Final = 0x80
 
 
 class DeviceMemory:
-    """Gives out the first `size` bytes of the DDR, one after the other, in multiples of 4 KiB."""
+    """Gives out the first `size` bytes of the DDR in multiples of 4 KiB: what was given back, else what nobody had yet."""
 
     def __init__(self, chip: Chip, size: int) -> None:
         self._base = chip.regions["ddr"].base
         self._size = size
+        self._free: list[tuple[int, int]] = []
         self.used = 0
 
     def take(self, size: int, what: str) -> int:
-        """Address of that many new bytes.
+        """Address of that many bytes.
 
         Raises:
-            DeviceMemoryError: not that many are left.
+            DeviceMemoryError: not that many are left in one piece.
         """
-        if self.used + align(size) > self._size:
+        size = align(size)
+        for place, (start, free) in enumerate(self._free):
+            if size <= free:
+                self._free[place : place + 1] = [(start + size, free - size)] if size < free else []
+                return self._base + start
+        if self.used + size > self._size:
             raise DeviceMemoryError(
                 f"{what} needs {size} bytes, but {self._size - self.used} of device memory are left", help="give the Runtime more ddr_bytes"
             )
         address = self._base + self.used
-        self.used += align(size)
+        self.used += size
         return address
+
+    def give_back(self, address: int, size: int) -> None:
+        """What was taken is free again."""
+        joined: list[tuple[int, int]] = []
+        for start, free in sorted([*self._free, (address - self._base, align(size))]):
+            if joined and sum(joined[-1]) == start:
+                joined[-1] = (joined[-1][0], joined[-1][1] + free)
+            else:
+                joined.append((start, free))
+        if joined and sum(joined[-1]) == self.used:
+            self.used = joined.pop()[0]
+        self._free = [piece for piece in joined if piece[1]]
+
+
+class Lease:
+    """Memory that is given back all at once."""
+
+    def __init__(self, memory: DeviceMemory) -> None:
+        self._memory = memory
+        self._taken: list[tuple[int, int]] = []
+
+    def take(self, size: int, what: str) -> int:
+        """As of `DeviceMemory`."""
+        address = self._memory.take(size, what)
+        self._taken.append((address, size))
+        return address
+
+    def end(self) -> None:
+        """Everything that was taken is free again."""
+        for address, size in self._taken:
+            self._memory.give_back(address, size)
+        self._taken.clear()
 
 
 @dataclass(frozen=True)

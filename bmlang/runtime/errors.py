@@ -10,6 +10,7 @@ __all__ = [
     "CpuOperatorError",
     "DeviceMemoryError",
     "DynamicSubnetError",
+    "EmptyTensorError",
     "HostLayerError",
     "InputDtypeError",
     "InputLayoutError",
@@ -75,6 +76,10 @@ class StageDataError(TpuError, code="RT114"):
 
 class DeviceMemoryError(TpuError, code="RT115"):
     """A stage needs more device memory than the chip has, or uses memory that does not belong to it."""
+
+
+class EmptyTensorError(TpuError, code="RT117"):
+    """Nothing was found in the data, but what comes behind needs elements."""
 
 
 class RecordingStateError(TpuError, code="RT120"):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -23,10 +23,16 @@ from bmlang.runtime.errors import (
 from bmlang.runtime.stage import dtype_of_tensor, shape_of_tensor
 from tpukernel.sim.memory import Array
 
+if TYPE_CHECKING:
+    from bmlang.compiler.dynamic import DynamicProgram
+    from bmlang.graph.errors import GraphError
+
 __all__ = ["IoTensor", "Launch", "Network"]
 
 Launch = Callable[[int, Sequence[Array]], list[Array]]
 """Runs a stage: takes its number and the inputs in order, returns the outputs in order."""
+Program = Callable[[int], "DynamicProgram | None"]
+"""What a dynamic stage of this package, by its number, makes its commands of; None for others."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,10 @@ class Network:
         StageDataError: the stages of the net do not have the same inputs and outputs.
     """
 
-    def __init__(self, net: Net, launch: Launch) -> None:
+    def __init__(self, net: Net, launch: Launch, program: Program = lambda _: None) -> None:
         if not net.stages:
             raise StageDataError(f"net {net.name!r} has no stage")
-        self._net, self._launch = net, launch
+        self._net, self._launch, self._program = net, launch, program
         self.name = net.name
         self.inputs: tuple[IoTensor, ...] = _io(net, [stage.input_tensor for stage in net.stages])
         self.outputs: tuple[IoTensor, ...] = _io(net, [stage.output_tensor for stage in net.stages])
@@ -91,8 +97,11 @@ class Network:
     def run(self, inputs: Mapping[str, Array], *, out: Mapping[str, Array] | None = None, stage: int | None = None) -> dict[str, Array]:
         """Runs the stage that was compiled for the shapes of the inputs.
 
+        Of dynamic stages that take the shapes it is the nearest: one whose first input has the very shape, else the one with the smallest
+        product of what the sizes of its first input are larger by; the first of several.
+
         Args:
-            inputs: a C-contiguous array for every input, of its dtype and of the shape of a stage. They are not changed.
+            inputs: a C-contiguous array for every input, of its dtype and of a shape of the stage. They are not changed.
             out: arrays for some or all outputs, which the results are written to; C-contiguous, of the dtype and shape of the output.
             stage: the stage that has to be used; by default the first one with the shapes.
 
@@ -102,12 +111,16 @@ class Network:
 
         Raises:
             InputNameError, InputDtypeError, InputShapeError, InputLayoutError, OutputArrayError, StageChoiceError: the arrays do not fit.
+            GraphSizeError: the function of a dynamic stage was not made for these sizes.
             RunChipError, DynamicSubnetError, SubnetKindError, CpuOperatorError, StageDataError, DeviceMemoryError: the stage cannot be run.
         """
         arrays = self._ordered(inputs)
         number = self._stage_for([array.shape for array in arrays], stage)
         targets = self._targets(out or {}, number)
         results = self._launch(number, arrays)
+        for tensor, result in zip(self.outputs, results, strict=True):
+            if tensor.name in targets:
+                _check_target(tensor, result.shape, targets[tensor.name])
         return {tensor.name: _filled(targets.get(tensor.name), result) for tensor, result in zip(self.outputs, results, strict=True)}
 
     # ------------------------------------------------------------------ checks
@@ -130,9 +143,18 @@ class Network:
         count = self.stage_count
         if wanted is not None and not 0 <= wanted < count:
             raise StageChoiceError(f"net {self.name!r} has no stage {wanted}", help=f"it has {count}, counted from 0")
-        for number in range(count) if wanted is None else (wanted,):
+        numbers = range(count) if wanted is None else (wanted,)
+        for number in numbers:
             if [tensor.shapes[number] for tensor in self.inputs] == list(shapes):
                 return number
+        refused: GraphError | None = None
+        for number in sorted(numbers, key=lambda number: self._distance(shapes, number)):
+            if (program := self._program(number)) is not None:
+                refused = program.refusal({tensor.name: shape for tensor, shape in zip(self.inputs, shapes, strict=True)})
+                if refused is None:
+                    return number
+        if refused is not None and len(numbers) == 1:
+            raise refused
         given = ", ".join(f"{tensor.name} {shape}" for tensor, shape in zip(self.inputs, shapes, strict=True))
         stages = [", ".join(f"{tensor.name} {tensor.shapes[k]}" for tensor in self.inputs) for k in range(count)]
         asked = (
@@ -142,6 +164,12 @@ class Network:
         )
         raise InputShapeError(f"{asked}: {given}", help="; ".join(f"stage {k} is for {text}" for k, text in enumerate(stages)))
 
+    def _distance(self, shapes: Sequence[tuple[int, ...]], number: int) -> int:
+        """How far the first input of a dynamic stage is from a shape: what the official runtime chooses stages by."""
+        if not shapes or len(largest := self.inputs[0].shapes[number]) != len(shapes[0]):
+            return 0
+        return prod(each for size, most in zip(shapes[0], largest, strict=True) if (each := most - size) > 0)
+
     def _targets(self, out: Mapping[str, Array], number: int) -> Mapping[str, Array]:
         unknown = out.keys() - {tensor.name for tensor in self.outputs}
         if unknown:
@@ -149,7 +177,7 @@ class Network:
             raise OutputArrayError(f"net {self.name!r} has no output {', '.join(sorted(unknown))}", help=f"its outputs are {names}")
         for tensor in self.outputs:
             if tensor.name in out:
-                _check_target(tensor, tensor.shapes[number], out[tensor.name])
+                _check_target(tensor, None if self._program(number) else tensor.shapes[number], out[tensor.name])
         return out
 
 
@@ -184,18 +212,20 @@ def _check_input(tensor: IoTensor, value: object) -> None:
         )
 
 
-def _check_target(tensor: IoTensor, shape: tuple[int, ...], value: object) -> None:
+def _check_target(tensor: IoTensor, shape: tuple[int, ...] | None, value: object) -> None:
+    """An array can take an output of a shape; of a dynamic stage, whose shape is known only when it has run, that is seen then."""
     wrong = None
     if not isinstance(value, np.ndarray):
         wrong = f"is a {type(value).__name__}, not a numpy array"
     else:
         array = cast("Array", value)
-        if (array.dtype, array.shape) != (tensor.dtype, shape):
+        if array.dtype != tensor.dtype or shape not in (None, array.shape):
             wrong = f"is {array.dtype}{array.shape}"
         elif not array.flags.c_contiguous or not array.flags.writeable:
             wrong = "is not contiguous" if array.flags.writeable else "cannot be written"
     if wrong:
-        raise OutputArrayError(f"the array for output {tensor.name} {wrong}", help=f"use numpy.empty({shape}, {str(tensor.dtype)!r})")
+        wanted = tensor.shapes[0] if shape is None else shape
+        raise OutputArrayError(f"the array for output {tensor.name} {wrong}", help=f"use numpy.empty({wanted}, {str(tensor.dtype)!r})")
 
 
 def _filled(target: Array | None, result: Array) -> Array:

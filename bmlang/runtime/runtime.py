@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from bmlang.bmodel.container import BModel, load
+from bmlang.bmodel.dynamic_code import is_dynamic_code
 from bmlang.bmodel.schema import Net
 from bmlang.runtime.addresses import DeviceMemory
+from bmlang.runtime.dynamic import DynamicStage
 from bmlang.runtime.errors import NetworkNameError, RecordingStateError, RunChipError
 from bmlang.runtime.events import Trace
 from bmlang.runtime.network import Network
@@ -22,6 +25,9 @@ from tpukernel.chips.chip import CHIPS, Chip
 from tpukernel.sim.choice import Numerics, checked_numerics
 from tpukernel.sim.machine import Machine
 from tpukernel.sim.memory import DEFAULT_DDR_BYTES, Array
+
+if TYPE_CHECKING:
+    from bmlang.compiler.dynamic import DynamicProgram
 
 __all__ = ["Runtime"]
 
@@ -79,12 +85,13 @@ class Runtime:
         self.numerics: Numerics = checked_numerics(numerics)
         self._lock = Lock()
         self._device: _Device | None = None
+        self._programs: dict[tuple[str, int], DynamicProgram] = {}
         self.trace: Trace | None = None
         nets: dict[str, Network] = {}
         for net in self.model.net:
             if net.name in nets:
                 raise NetworkNameError(f"two nets have the name {net.name!r}")
-            nets[net.name] = Network(net, partial(self._launch, net))
+            nets[net.name] = Network(net, partial(self._launch, net), partial(self._program, net))
         self.nets: Mapping[str, Network] = MappingProxyType(nets)
 
     def __getitem__(self, name: str) -> Network:
@@ -149,7 +156,22 @@ class Runtime:
         with self._lock:
             if self._device is None:
                 self._device = _Device(self._runnable_chip(), self.model.net, self._ddr_bytes, self._threads, self.numerics)
-            return self._device.run(net, number, inputs, engine=self._engine, check=self._check, trace=self.trace)
+            program = self._program(net, number)
+            return self._device.run(net, number, program, inputs, engine=self._engine, check=self._check, trace=self.trace)
+
+    def _program(self, net: Net, number: int) -> DynamicProgram | None:
+        """What a dynamic stage makes its commands of; None for a static stage, or one of another compiler.
+
+        Raises:
+            DynamicCodeError, GraphError, KernelError: what the file has for it is damaged.
+        """
+        if not is_dynamic_code(net.stages[number]):
+            return None
+        if (net.name, number) not in self._programs:
+            from bmlang.compiler.dynamic import DynamicProgram  # the compiler takes its time
+
+            self._programs[net.name, number] = DynamicProgram.read(net.stages[number])
+        return self._programs[net.name, number]
 
     def _runnable_chip(self) -> Chip:
         if self.chip not in RUNNABLE:
@@ -168,10 +190,25 @@ class _Device:
         memory, coefficients = DeviceMemory(chip, ddr_bytes), dict[bytes, int]()
         self._machine = Machine(chip, threads, ddr_bytes=ddr_bytes, numerics=numerics)
         self._places = {net.name: Places(memory, self._machine, coefficients) for net in nets}
-        self._stages: dict[tuple[str, int], Stage] = {}
+        self._memory = memory
+        self._stages: dict[tuple[str, int], Stage | DynamicStage] = {}
 
-    def run(self, net: Net, number: int, inputs: Sequence[Array], *, engine: Engine, check: bool, trace: Trace | None) -> list[Array]:
+    def run(
+        self,
+        net: Net,
+        number: int,
+        program: DynamicProgram | None,
+        inputs: Sequence[Array],
+        *,
+        engine: Engine,
+        check: bool,
+        trace: Trace | None,
+    ) -> list[Array]:
         stage = self._stages.get((net.name, number))
         if stage is None:
-            stage = self._stages[net.name, number] = Stage(self._chip, net, number, self._places[net.name])
+            if program is None:
+                stage = Stage(self._chip, net, number, self._places[net.name])
+            else:
+                stage = DynamicStage(self._chip, net, number, program, self._memory, self._machine)
+            self._stages[net.name, number] = stage
         return stage.run(self._machine, inputs, engine=engine, check=check, trace=trace)

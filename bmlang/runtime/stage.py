@@ -17,7 +17,7 @@ from bmlang.bmodel.schema import DATA_TYPES, CmdGroup, Net, NetParameter, SubNet
 from bmlang.bmodel.section import sha256
 from bmlang.host import CPU_OPERATORS
 from bmlang.host.layers import HOST_LAYERS, LAYER, HostLayer, check_host_layer
-from bmlang.runtime.addresses import DeviceMemory, Move, Relocation, base_address, filled_in
+from bmlang.runtime.addresses import DeviceMemory, Lease, Move, Relocation, base_address, filled_in
 from bmlang.runtime.errors import CpuOperatorError, DeviceMemoryError, DynamicSubnetError, StageDataError, SubnetKindError
 from bmlang.runtime.events import INPUTS, Place, StageEvents, Trace
 from tpukernel.chips.chip import Chip
@@ -162,7 +162,7 @@ def _tell_tensors(events: StageEvents, title: str, subnet: int | None, slots: Se
 class Places:
     """Where things are in device memory: coefficients of all nets by their hash, and the areas of one net by name."""
 
-    memory: DeviceMemory
+    memory: DeviceMemory | Lease
     machine: Machine
     coefficients: dict[bytes, int]
     areas: dict[str, int] = field(default_factory=dict[str, int])
@@ -191,6 +191,7 @@ class Stage:
         chip: the chip of the model.
         net, number: which stage.
         places: device memory; what the stage needs is taken from it, and its coefficients are written there.
+        shown: the number of the stage that users know, where it is another one.
 
     Raises:
         DynamicSubnetError, SubnetKindError, CpuOperatorError: it has a subnet that cannot be executed.
@@ -199,9 +200,10 @@ class Stage:
         StreamError, LegalityError, DependencyError, DeadlockError: its commands cannot be decoded, or break a rule of the chip.
     """
 
-    def __init__(self, chip: Chip, net: Net, number: int, places: Places) -> None:
-        self._chip, self._net, self._number, self._stage = chip, net, number, net.stages[number]
-        self._where = f"net {net.name!r}, stage {number}"
+    def __init__(self, chip: Chip, net: Net, number: int, places: Places, *, shown: int | None = None) -> None:
+        self._chip, self._net, self._stage = chip, net, net.stages[number]
+        self._number = number if shown is None else shown
+        self._where = f"net {net.name!r}, stage {self._number}"
         self._base = chip.regions["ddr"].base
         try:
             self._refuse_what_cannot_run()

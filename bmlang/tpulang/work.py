@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from bmlang.compiler.package import package
 from bmlang.compiler.pipeline import compile_graph
 from bmlang.graph.graph import Array, Graph
 from bmlang.graph.parse import parse_graph
@@ -20,7 +21,6 @@ from bmlang.layers.reference import run_reference
 from bmlang.layers.tensor import here
 from bmlang.program.compile import CompiledStage, Model
 from bmlang.program.function import mode_of
-from bmlang.program.package import package
 from bmlang.runtime.references import open_arrays
 from bmlang.tpulang.errors import CompileTensorsError, ReferenceMismatchError
 from bmlang.tpulang.graph import current

@@ -126,7 +126,7 @@ BML160: `}` stands where `;` or `as` is expected
      | }
      | ^""",
     HEAD + "  y: f32[2] = bm::relu(x);": """\
-BML160: the text ends where `constant`, `}` or a name is expected
+BML160: the text ends where `constant`, `require`, `}` or a name is expected
   at t:2:27
      | y: f32[2] = bm::relu(x);""",
     HEAD + "  y: f32[2] = bm::relu(a=1, x);\n}": """\

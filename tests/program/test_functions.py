@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 import bmlang as bm
 from bmlang.bmodel import BModel
+from bmlang.compiler.package import package
 from bmlang.compiler.pipeline import PASSES, compile_graph
 from bmlang.graph.graph import Array, Graph
 from bmlang.layers.reference import run_reference
-from bmlang.program.package import package
 from tests.support.graphs import arrays_for, graphs
 from tpukernel import BM1684X
 

@@ -19,6 +19,7 @@ from tpukernel.lang.definition import Definition, FunctionDefinition
 from tpukernel.lang.elaborate import Elaborated, elaborate
 from tpukernel.lang.errors import CallError, LocalMemoryError
 from tpukernel.lang.execute import Array, Result, execute
+from tpukernel.lang.expr import variables
 from tpukernel.lang.fitting import MOST_COMMANDS, Attempt, changes_that_fit
 from tpukernel.lang.ir import KernelIr, Param
 from tpukernel.lang.signature import Dtypes, Infer, Shapes, TensorSpec
@@ -261,6 +262,23 @@ class Kernel:
         if shapes is not None:
             return self._trace(self._closed(self.definition.specs(shapes, dtypes, values)), tracer, values)
         return self._trace(self.definition.open_params(tracer.unique, rank, dtypes, values), tracer, values)
+
+    def ir_of(self, params: Sequence[Param], chip: Chip | str = DEFAULT_CHIP, **keywords: object) -> KernelIr:
+        """The intermediate representation for tensors of which some dimensions are numbers and others are not.
+
+        Args:
+            params: the tensors in order. Dimensions are numbers, variables (each stands alone in some dimension), or expressions of those.
+            chip: the chip or its name.
+            keywords: those of the function.
+
+        Raises:
+            SymbolicValueError: Python asked for the number of a size that is none.
+            KernelError: the kernel has another mistake.
+        """
+        tracer = Tracer(chip_of(chip))
+        for name in dict.fromkeys(name for param in params for size in param.shape for name in variables(size)):
+            tracer.unique(name)
+        return self._trace(params, tracer, self.definition.keywords(keywords))
 
     def emit(self, k: Builder, *tensors: Tensor, **keywords: object) -> None:
         """Use this kernel as a part of another one: what it does is written down there, on the tensors given."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import SupportsInt
 
 from tpukernel.dtypes import Dtype, dtype_of, f32
 from tpukernel.isa.rounding import Rounding
@@ -164,9 +165,14 @@ def _is_hashable(value: tuple[object, ...]) -> bool:
     return True
 
 
+def _size(size: SupportsInt) -> int:
+    """A size as an `int`; one that is a subclass, as those of models that vary, is left as it is."""
+    return size if isinstance(size, int) else int(size)
+
+
 def _shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
-    found = tuple(int(size) for size in shape)
-    if not found or min(found) < 1:
+    found = tuple(_size(size) for size in shape)
+    if not found or any(size < 1 for size in found):
         raise CallError(f"{name} has shape {found}", help="give one dimension or more, with sizes of 1 or more")
     return found
 

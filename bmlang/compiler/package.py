@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmlang.bmodel import BModel, new_bmodel
+from bmlang.bmodel.dynamic_code import is_dynamic_code
 from bmlang.bmodel.edit import update_cpuop
 from bmlang.bmodel.fields import Binary
 from bmlang.bmodel.nodes import NodeMap, NodeName
@@ -22,26 +23,35 @@ from bmlang.graph.graph import Graph
 from bmlang.host import OWN
 from tpukernel.chips.chip import Chip
 
-__all__ = ["OWN_LIBRARY", "package"]
+__all__ = ["OWN_LIBRARY", "package", "package_stages", "stage_of"]
 
 OWN_LIBRARY: Final = "bmlang.host"
-OWN_TEXT: Final = b"Operators of the host in this model are those of bmlang.host: no other runtime has them.\n"
+OWN_TEXT: Final = b"Operators of the host in this model are those of bmlang.host, or its nets are dynamic: no other runtime has them.\n"
 """Stands where a library of host operators can be. The official runtime does not load a file in which that is no library; without it, it
-would say that it has no function for these operators, and go on with whatever is in memory (measured)."""
+would say that it has no function for these operators, and go on with whatever is in memory; of a dynamic net it would compute nothing and
+say that the outputs have no dimensions (measured)."""
 
 
 def package(nets: Sequence[tuple[str, Sequence[tuple[Graph, Emission]]]], chip: Chip) -> BModel:
     """A BModel of nets by name, each with its stages."""
-    model = new_bmodel(
-        chip.name, [Net(name=name, parameter=tuple(_stage(graph, emission, chip) for graph, emission in stages)) for name, stages in nets]
-    )
-    parts = (part for _, stages in nets for _, emission in stages for part in emission.parts)
-    if any(isinstance(part, HostPart) and part.call.operator >= OWN for part in parts):
-        return update_cpuop(model, OWN_LIBRARY, OWN_TEXT)
-    return model
+    return package_stages([(name, [stage_of(graph, emission, chip) for graph, emission in stages]) for name, stages in nets], chip)
 
 
-def _stage(graph: Graph, emission: Emission, chip: Chip) -> NetParameter:
+def package_stages(nets: Sequence[tuple[str, Sequence[NetParameter]]], chip: Chip) -> BModel:
+    """A BModel of nets by name, each with its finished stages."""
+    model = new_bmodel(chip.name, [Net(name=name, parameter=tuple(stages)) for name, stages in nets])
+    foreign = any(_is_own(stage) for _, stages in nets for stage in stages)
+    return update_cpuop(model, OWN_LIBRARY, OWN_TEXT) if foreign else model
+
+
+def _is_own(stage: NetParameter) -> bool:
+    """Whether no other runtime can run a stage."""
+    params = (param for subnet in stage.subnets for param in subnet.cpu_param or ())
+    return is_dynamic_code(stage) or any(param.op_type >= OWN for param in params)
+
+
+def stage_of(graph: Graph, emission: Emission, chip: Chip) -> NetParameter:
+    """A static stage of a graph and its program."""
     emission.program.check()
     memory = emission.memory
     arrays = cast("dict[str, NDArray[np.generic]]", dict(emission.coefficients))
