@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tpukernel.dtypes import Dtype, bf16, f16, f32, i8, i16, i32, u8, u16, u32
 
 if TYPE_CHECKING:
+    from bmlang.layers.a16matmul import a16matmul
     from bmlang.layers.activations import (
         arccos,
         arccosh,
@@ -108,7 +109,7 @@ if TYPE_CHECKING:
     from bmlang.layers.softmax import softmax
     from bmlang.layers.sorting import argsort, sort, sort_by_key, topk
     from bmlang.layers.tensor import Tensor
-    from bmlang.layers.volumes import as_images, as_volume, every
+    from bmlang.layers.yuv import yuv2rgb
     from bmlang.program.check import layer_check
     from bmlang.program.compile import Model, compile
     from bmlang.program.custom import layer
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
     from bmlang.runtime import Runtime
 
 HOMES = {
+    "bmlang.layers.a16matmul": ("a16matmul",),
     "bmlang.layers.activations": (
         "arccos",
         "arccosh",
@@ -208,7 +210,7 @@ HOMES = {
     "bmlang.layers.softmax": ("softmax",),
     "bmlang.layers.sorting": ("argsort", "sort", "sort_by_key", "topk"),
     "bmlang.layers.tensor": ("Tensor",),
-    "bmlang.layers.volumes": ("as_images", "as_volume", "every"),
+    "bmlang.layers.yuv": ("yuv2rgb",),
     "bmlang.program.check": ("layer_check",),
     "bmlang.program.compile": ("Model", "compile"),
     "bmlang.program.custom": ("layer",),
@@ -221,22 +223,22 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec", "upto"]
-__all__ += ["abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "argmax", "argmin", "argsort"]
-__all__ += ["as_images", "as_volume", "avg_pool", "avg_pool3d", "avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor"]
-__all__ += ["broadcast_to", "cast", "ceil", "clamp", "concat", "conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant"]
-__all__ += ["cos", "cosh", "cumsum", "deconv", "deconv3d", "deconv3d_int", "deconv_int", "deconv_quant", "dequant_int", "dequantise", "div"]
-__all__ += ["elu", "embedding", "eq", "eq_scaled", "erf", "every", "exp", "extract", "fill_up", "flatten", "flip", "floor", "gather"]
-__all__ += ["gather_elements", "gather_nd", "ge", "ge_scaled", "gelu", "group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish"]
-__all__ += ["index_select", "interpolate", "layer_norm", "le", "le_scaled", "leaky_relu", "log", "log_sigmoid", "logical_and"]
-__all__ += ["logical_not", "logical_or", "logical_xor", "lt", "lt_scaled", "lut", "masked_select", "matmul", "matmul_int", "matmul_quant"]
-__all__ += ["max", "max_pool", "max_pool3d", "max_pool_with_index", "max_scaled", "mean_std_scale", "min", "min_scaled", "mish", "mul"]
-__all__ += ["mul_scaled", "mul_shift", "ne", "ne_scaled", "neg", "nms", "nonzero", "normalize", "pad", "permute", "pow", "prelu"]
-__all__ += ["quantise", "real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "repeat"]
-__all__ += ["requant", "requant_fp_to_int", "requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor", "roll", "rope"]
-__all__ += ["round", "rsqrt", "scatter", "scatter_nd", "selu", "shape_fetch", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax"]
+__all__ += ["a16matmul", "abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "argmax", "argmin"]
+__all__ += ["argsort", "avg_pool", "avg_pool3d", "avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor", "broadcast_to"]
+__all__ += ["cast", "ceil", "clamp", "concat", "conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant", "cos", "cosh"]
+__all__ += ["cumsum", "deconv", "deconv3d", "deconv3d_int", "deconv_int", "deconv_quant", "dequant_int", "dequantise", "div", "elu"]
+__all__ += ["embedding", "eq", "eq_scaled", "erf", "exp", "extract", "fill_up", "flatten", "flip", "floor", "gather", "gather_elements"]
+__all__ += ["gather_nd", "ge", "ge_scaled", "gelu", "group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish", "index_select"]
+__all__ += ["interpolate", "layer_norm", "le", "le_scaled", "leaky_relu", "log", "log_sigmoid", "logical_and", "logical_not", "logical_or"]
+__all__ += ["logical_xor", "lt", "lt_scaled", "lut", "masked_select", "matmul", "matmul_int", "matmul_quant", "max", "max_pool"]
+__all__ += ["max_pool3d", "max_pool_with_index", "max_scaled", "mean_std_scale", "min", "min_scaled", "mish", "mul", "mul_scaled"]
+__all__ += ["mul_shift", "ne", "ne_scaled", "neg", "nms", "nonzero", "normalize", "pad", "permute", "pow", "prelu", "quantise"]
+__all__ += ["real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "repeat", "requant"]
+__all__ += ["requant_fp_to_int", "requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor", "roll", "rope", "round"]
+__all__ += ["rsqrt", "scatter", "scatter_nd", "selu", "shape_fetch", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax"]
 __all__ += ["softmax_int", "softplus", "softsign", "sort", "sort_by_key", "split", "sqrt", "square", "squeeze", "stack", "sub"]
 __all__ += ["sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile", "topk", "transpose", "unique", "unsqueeze", "upsample"]
-__all__ += ["where"]
+__all__ += ["where", "yuv2rgb"]
 
 
 def __getattr__(name: str) -> object:

@@ -20,6 +20,7 @@ __all__ = ["ENTRY_POINTS", "FAMILIES", "add", "all_layers", "failures", "layer_o
 ENTRY_POINTS: Final = "bmlang.layers"
 """Group of entry points with which packages bring layers: importing what it names registers them."""
 FAMILIES: Final = (
+    "a16matmul",
     "activations",
     "arg",
     "arrange",
@@ -58,6 +59,7 @@ FAMILIES: Final = (
     "shape",
     "softmax",
     "sorting",
+    "yuv",
 )
 """The modules with the built-in layers."""
 

@@ -297,10 +297,15 @@ class MatrixOps(Operations):
             )
         if len(shape) == 2:
             return shape[0], shape[1]
-        if len(shape) == 4 and compare("==", shape[0], 1) is True and compare("==", shape[2], 1) is True:
-            return shape[1], shape[3]
+        if len(shape) == 4 and compare("==", shape[0], 1) is True:
+            if compare("==", shape[2], 1) is True:
+                return shape[1], shape[3]
+            if shape == matrix.local.shape and isinstance(shape[2], int) and isinstance(shape[3], int):  # the rows of a lane lie together
+                return shape[1], shape[2] * shape[3]
         raise ShapeMismatchError(
-            f"{operand} of tiu.{name} is {matrix!r}, no matrix", position=here(), help="make it with k.matrix, or as (1, rows, 1, columns)"
+            f"{operand} of tiu.{name} is {matrix!r}, no matrix",
+            position=here(),
+            help="make it with k.matrix, or as (1, rows, 1, columns), or a whole buffer (1, rows, h, w) of h * w columns",
         )
 
     def _agree(self, name: str, dst: Tile, dst_shape: Size2, right: Tile, right_shape: Size2) -> None:

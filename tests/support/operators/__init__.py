@@ -11,6 +11,7 @@ from tests.support.operators import (
     integers,
     logic,
     moving,
+    packed,
     pointwise,
     pooled,
     products,
@@ -23,5 +24,5 @@ from tests.support.operators.base import Example, Operator
 
 __all__ = ["OPERATORS", "Example", "Operator"]
 
-FAMILIES = (pointwise, logic, moving, indexed, rows, dimension, products, integers, pooled, resampling, hosted, volumes, quantised)
+FAMILIES = (pointwise, logic, moving, indexed, rows, dimension, products, integers, pooled, resampling, hosted, volumes, quantised, packed)
 OPERATORS: Mapping[str, Operator] = {operator.name: operator for family in FAMILIES for operator in family.OPERATORS}
