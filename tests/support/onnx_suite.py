@@ -6,28 +6,49 @@ tests of these operators.
 
 from __future__ import annotations
 
+import importlib
+import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from onnx import ModelProto, TensorProto, TypeProto
 from onnx.numpy_helper import to_array
 
+from bmlang.compiler.sides import on_host
 from tests.support.onnx_backend import Rep, TpuBackend
 from tpukernel.errors import TpuError
 
-__all__ = ["Case", "Outcome", "cases", "outcome", "suite"]
+__all__ = ["RIGHT", "Case", "Outcome", "cases", "of_module", "outcome", "suite"]
 
 ELEMENTS = {1, 2, 3, 4, 5, 6, 9, 10, 12, 16}
 """Types of up to 32 bits (and booleans)."""
 
 
+RIGHT = ("tpu", "host", "known")
+KINDS = (*RIGHT, "refused", "wrong", "crash")
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "onnx_operators.md"
+HEAD = """# Operators of ONNX
+
+Made by `python -m tests.support.onnx_suite`; do not edit. The node tests of the backend suite inside the package onnx {version}: each is a
+model of one operator, or of what its definition expands to (`by definition`). It is compiled and run on the simulated BM1684X, and the
+results are compared within the suite's own bounds (f16: two roundings, as the suite has it for bfloat16).
+
+* tpu: right, and the TPU computes all of its nodes. host: right, and the host computes some of them. known: right, and nothing was left to
+  compute: all inputs had to be known (shapes and the like).
+* refused: a named error says why. wrong, crash: there must be none.
+
+Tests with fixed shapes and tensors of up to 32 bits: {counted}: {share:.0f} % on the TPU. All tests: {all}.
+
+| operator | tests | tpu | host | known | refused | wrong | crash | why |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
 HALF_ROUNDINGS = 2**-9
 """Two roundings of float16, as a share of the number."""
 
@@ -74,12 +95,24 @@ class Outcome:
     """What became of a case.
 
     Attributes:
-        kind: "tpu" or "known" (computed while importing), both right; "refused" by name; "wrong"; "crash".
+        kind: "tpu", "host" (some of its nodes) or "known" (computed while importing) where it is right; "refused"; "wrong"; "crash".
         told: the reason.
     """
 
     kind: str
     told: str = ""
+
+
+def of_module(name: str) -> list[Case]:
+    """The cases of one module of the suite (`conv`, `reducemax`, ...), without making those of all others."""
+    from onnx.backend.test.case import node
+
+    made = cast("list[Any]", vars(node)["_NodeTestCases"])
+    before = len(made)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        importlib.import_module(f"{node.__name__}.{name}")
+    return [Case(each.name, each.model, tuple(each.data_sets or ()), each.rtol, each.atol) for each in made[before:]]
 
 
 @cache
@@ -121,8 +154,11 @@ def outcome(case: Case) -> Outcome:
             compare(wanted, found, *tolerance(case, wanted))
         except (AssertionError, TypeError) as error:
             return Outcome("wrong", str(error))
-    computed = rep is not None and rep.compiled is not None and any(node.op != "bm::copy" for node in rep.compiled.stages[0].graph.nodes)
-    return Outcome("tpu" if computed else "known")
+    assert rep is not None and rep.compiled is not None
+    graph = rep.compiled.stages[0].graph
+    if all(node.op == "bm::copy" and node.inputs[0] in graph.constants for node in graph.nodes):
+        return Outcome("known")
+    return Outcome("host" if any(on_host(graph, node) for node in graph.nodes) else "tpu")
 
 
 def tolerance(case: Case, wanted: Sequence[Any]) -> tuple[float, float]:
@@ -149,12 +185,49 @@ def main(arguments: Sequence[str]) -> None:
     chosen = {case.name: case for case in cases(*arguments)}
     found = run(list(chosen), 2)
     for name, each in found.items():
-        if each.kind not in ("tpu", "known"):
+        if each.kind not in RIGHT:
             print(f"{'' if chosen[name].counted else '('}{name}: {each.kind}: {' '.join(each.told.split())[:300]}")
     for counted in (True, False):
-        kinds = [each.kind for name, each in found.items() if chosen[name].counted == counted]
-        told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("tpu", "known", "refused", "wrong", "crash"))
-        print(f"{'counted' if counted else 'others'}: {len(kinds)}: {told}")
+        print(f"{'counted' if counted else 'others'}: {told([each for name, each in found.items() if chosen[name].counted == counted])}")
+    if not arguments:
+        PAGE.write_text(page(chosen, found), encoding="utf-8")
+
+
+def told(outcomes: Sequence[Outcome]) -> str:
+    """How many there are of each kind."""
+    kinds = [each.kind for each in outcomes]
+    return ", ".join([f"{len(kinds)} in all", *(f"{kinds.count(kind)} {kind}" for kind in KINDS)])
+
+
+def page(chosen: Mapping[str, Case], found: Mapping[str, Outcome]) -> str:
+    """The page of the documentation."""
+    counted = [each for name, each in found.items() if chosen[name].counted]
+    share = sum(each.kind == "tpu" for each in counted) / len(counted)
+    rows: dict[str, list[str]] = {}
+    for name, case in chosen.items():
+        rows.setdefault(case.operator, []).append(name)
+    lines = [HEAD.format(version=version(), counted=told(counted), share=100 * share, all=told(list(found.values())))]
+    for operator, names in sorted(rows.items()):
+        kinds = [found[name].kind for name in names]
+        why = dict.fromkeys(_reason(found[name]) for name in names if found[name].kind not in RIGHT)
+        cells = [operator, str(len(names)), *(str(kinds.count(kind)) for kind in KINDS), "; ".join(list(why)[:4])]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _reason(found: Outcome) -> str:
+    """Why a case is refused, without the names in it."""
+    text = " ".join(found.told.split()).rpartition("cannot be imported: ")[2]
+    text = re.sub(r"^[A-Z]+\d+: ", "", text)
+    text = re.sub(r"'[^']*'", "...", text)
+    return text[:110].replace("|", "/").replace("*", "\\*").replace("<", "&lt;").replace("[", "\\[")
+
+
+def version() -> str:
+    """Of the package onnx."""
+    import onnx
+
+    return onnx.__version__
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ def _loop(node: OnnxNode) -> Result:
     states: list[Value | None] = list(node.inputs[2:])
     rows: list[list[Value]] = [[] for _ in range(len(body.output) - 1 - len(states))]
     turn = 0
+    if most is not None and most > TURNS and not node.has(1):
+        raise NotSupported(f"more than {TURNS} turns")
     while (most is None or turn < most) and _goes_on(condition):
         if turn >= TURNS:
             raise NotSupported(f"more than {TURNS} turns")
