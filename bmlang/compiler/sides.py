@@ -12,7 +12,7 @@ from bmlang.layers.base import Bounds, HostCall, HostUse
 from bmlang.layers.registry import layer_of
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["bounds_of", "bounds_so_far", "host_calls", "is_bounded", "on_host", "parted"]
+__all__ = ["bounds_of", "bounds_so_far", "host_calls", "is_bounded", "on_host", "parted", "use_of"]
 
 
 def use_of(specs: Mapping[str, TensorSpec], node: Node, bounds: Mapping[str, Bounds]) -> HostUse:

@@ -232,11 +232,11 @@ class Layer(ABC):
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array | Sequence[Array]:
         """The outputs in numpy, as exactly as numpy has it; the compiler rounds them to the data type of the output."""
 
-    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor | None:
-        """The output of the layer, made by other layers (with the public functions of `bmlang`); None where it is computed as it is.
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor | Sequence[Tensor] | None:
+        """The outputs of the layer, made by other layers (with the public functions of `bmlang`); None where it is computed as it is.
 
-        Asked when data types are those that are computed in. What is made here is decomposed in turn, and what depends on constants only is
-        computed when the model is compiled. Only of layers with one output.
+        Asked when data types are those that are computed in, where the shape of no input depends on data. What is made here is decomposed
+        in turn, and what depends on constants only is computed when the model is compiled.
         """
         return None
 

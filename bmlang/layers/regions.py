@@ -11,11 +11,14 @@ from bmlang.graph.graph import Array, Attribute
 from bmlang.host import CPU_OPERATORS, OWN
 from bmlang.host.boxes import NMS, Nms
 from bmlang.host.regions import ROI_ALIGN, ROI_EXTRACTOR, RoiAlign, RoiExtractor
+from bmlang.layers.arrange import concat
 from bmlang.layers.base import FLOATS, Bounds, HostUse
+from bmlang.layers.cast import cast as to_type
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
+from bmlang.layers.gather import gather
 from bmlang.layers.host import HostOperator, wanted_dtype
 from bmlang.layers.registry import register
-from bmlang.layers.tensor import Operand, Tensor, apply, here
+from bmlang.layers.tensor import Operand, Tensor, apply, apply_many, here
 from tpukernel.dtypes import f32, i32
 from tpukernel.lang.signature import TensorSpec
 
@@ -31,7 +34,7 @@ class NmsLayer(HostOperator):
     name = "bm::nms"
     inputs = ("boxes", "scores", "limit", "overlap", "least")
     defaults: Mapping[str, object] = {"most": ..., "center": False}
-    operator = OWN + NMS
+    operator, official = OWN + NMS, (f32, f32, i32, f32, f32)
     dtypes = FLOATS
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
@@ -51,7 +54,16 @@ class NmsLayer(HostOperator):
         return TensorSpec((scores.shape[0] * scores.shape[1] * min(most, boxes.shape[1]), 3), i32)
 
     def is_official(self, use: HostUse) -> bool:
-        return not use.attrs["center"] and use.spec(0).dtype == use.spec(1).dtype == f32
+        return super().is_official(use) and not use.attrs["center"]
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Sequence[Tensor] | None:
+        """The TPU computes corners from centres, with the roundings of the host."""
+        boxes, *others = inputs
+        if boxes is None or not attrs["center"]:
+            return super().decompose(inputs, attrs)
+        wide = boxes if boxes.dtype == f32 else to_type(boxes, f32)
+        centre, half = wide[..., :2], wide[..., 2:] * 0.5
+        return apply_many(self.name, concat([centre - half, centre + half], 2), *others, **{**attrs, "center": False})
 
     def bounded(self, use: HostUse) -> Sequence[Bounds]:
         return [(0,)]
@@ -81,7 +93,7 @@ class RoiAlignLayer(_Regions):
     name = "bm::roi_align"
     inputs = ("x", "rois")
     defaults: Mapping[str, object] = {"size": ..., "scale": 1.0, "samples": 0, "aligned": True}
-    operator, official = OWN + ROI_ALIGN, True
+    operator, official = OWN + ROI_ALIGN, (f32, f32)
     dtypes = FLOATS
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
@@ -122,6 +134,15 @@ class RoiExtractorLayer(_Regions):
     def bounded(self, use: HostUse) -> Sequence[Bounds] | None:
         regions, levels, *maps = use.bounds
         return None if any(maps) else [tuple(sorted({*regions, *levels}))]
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Sequence[Tensor]:
+        """All regions from each feature map, as the official library has it; then the TPU takes each from its own."""
+        rois, levels, *maps = (tensor for tensor in inputs if tensor is not None)
+        same = {name: attrs[name] for name in ("size", "samples", "aligned")}
+        scales = cast("tuple[float, ...]", attrs["scales"])
+        found = [apply("bm::roi_align", x, rois, scale=scale, **same) for x, scale in zip(maps, scales, strict=True)]
+        count = rois.shape[0]
+        return [gather(concat(found, 0), levels * count + np.arange(count, dtype=np.int32), 0)]
 
     def parameters(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> bytes:
         height, width = cast("tuple[int, int]", attrs["size"])

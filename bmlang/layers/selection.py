@@ -17,7 +17,7 @@ from bmlang.layers.host import HostOperator
 from bmlang.layers.pointwise import broadcast_shape
 from bmlang.layers.registry import register
 from bmlang.layers.tensor import Operand, Tensor, apply, apply_many, here
-from tpukernel.dtypes import Dtype, i32
+from tpukernel.dtypes import Dtype, f32, i32, u32
 from tpukernel.lang.signature import TensorSpec
 
 __all__ = ["fill_up", "masked_select", "nonzero", "real_shape", "unique"]
@@ -46,7 +46,8 @@ class Nonzero(_Selection):
     """The indices of the elements that are not 0."""
 
     name = "bm::nonzero"
-    operator, official = OWN + NONZERO, True
+    operator, official = OWN + NONZERO, (f32,)
+    through = (*HostOperator.through, i32, u32)
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
         x = _given(inputs[0])
@@ -64,7 +65,8 @@ class MaskedSelectLayer(_Selection):
 
     name = "bm::masked_select"
     inputs = ("x", "mask")
-    operator, official = OWN + MASKED_SELECT, True
+    operator, official = OWN + MASKED_SELECT, (f32, f32)
+    through = (*HostOperator.through, i32, u32)
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
         x, mask = map(_given, inputs)

@@ -9,12 +9,14 @@ from bmlang.graph.graph import Attribute
 from bmlang.host import OWN
 from bmlang.host.sorting import SORT, SORT_BY_KEY, TOPK, Sort, TopK
 from bmlang.layers.arrange import axis_of
+from bmlang.layers.arrange import slice as take
 from bmlang.layers.base import Bounds, HostUse
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
+from bmlang.layers.gather import gather
 from bmlang.layers.host import HostOperator
 from bmlang.layers.registry import register
 from bmlang.layers.tensor import Operand, Tensor, apply, apply_many, here
-from tpukernel.dtypes import i32
+from tpukernel.dtypes import f32, i32
 from tpukernel.lang.signature import TensorSpec
 
 __all__ = ["argsort", "sort", "sort_by_key", "topk"]
@@ -31,7 +33,7 @@ class TopKLayer(HostOperator):
 
     name = "bm::topk"
     defaults: Mapping[str, object] = {"k": ..., "axis": -1, "largest": True, "in_order": True}
-    operator, official = OWN + TOPK, True
+    operator, official = OWN + TOPK, (f32,)
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> Sequence[TensorSpec]:
         x, k = _given(inputs[0]), attrs["k"]
@@ -49,6 +51,15 @@ class TopKLayer(HostOperator):
     def is_official(self, use: HostUse) -> bool:
         # the official operator takes the smallest for the largest, and as many as it is told to, whatever is there
         return super().is_official(use) and bool(use.attrs["largest"]) and not use.bounds[0]
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Sequence[Tensor] | None:
+        """The smallest are the first of all in order."""
+        (x,) = inputs
+        if x is None or attrs["largest"] or not attrs["in_order"] or x.dtype not in (f32, *self.through):
+            return super().decompose(inputs, attrs)
+        axis, start = axis_of("topk", x.ndim, attrs["axis"]), [0] * x.ndim
+        size = [cast("int", attrs["k"]) if place == axis else size for place, size in enumerate(x.shape)]
+        return [take(each, start, size) for each in sort(x, axis)]
 
     def parameters(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> bytes:
         axis = axis_of("topk", len(_given(inputs[0]).shape), attrs["axis"])
@@ -76,7 +87,7 @@ class SortLayer(_Sorted):
 
     name = "bm::sort"
     defaults: Mapping[str, object] = {"axis": -1, "descending": False}
-    operator, official = OWN + SORT, True
+    operator, official = OWN + SORT, (f32,)
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> Sequence[TensorSpec]:
         x = _given(inputs[0])
@@ -90,7 +101,7 @@ class ArgsortLayer(_Sorted):
 
     name = "bm::argsort"
     defaults: Mapping[str, object] = {"axis": -1, "descending": False}
-    operator, official, indices_only = OWN + SORT, True, True
+    operator, official, indices_only = OWN + SORT, (f32,), True
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
         self._axis(inputs, attrs)
@@ -119,6 +130,14 @@ class SortByKeyLayer(_Sorted):
 
     def bounded(self, use: HostUse) -> Sequence[Bounds]:
         return use.bounds
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Sequence[Tensor] | None:
+        """The host sorts the key, the TPU follows."""
+        x, key = inputs
+        if x is None or key is None or key.dtype not in (f32, *self.through):
+            return None
+        keys, places = sort(key, 0, descending=bool(attrs["descending"]))
+        return [gather(x, places, self._axis((x.spec,), attrs)), keys]
 
 
 def topk(x: Operand, k: int, axis: int = -1, *, largest: bool = True, in_order: bool = True) -> tuple[Tensor, Tensor]:

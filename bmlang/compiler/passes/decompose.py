@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from bmlang.compiler.sides import is_bounded
+from bmlang.compiler.sides import is_bounded, use_of
 from bmlang.graph.graph import Attribute, Graph, Node, unused_name
+from bmlang.layers.base import Bounds
 from bmlang.layers.reference import evaluated
 from bmlang.layers.registry import layer_of
 from bmlang.layers.tensor import Tensor, Tracer
@@ -30,9 +31,11 @@ class _Decomposition(Tracer):
 
     Attributes:
         cause: the node that is being decomposed.
+        bounds: dimensions whose sizes depend on data. What takes such tensors stays as it is: only the host can.
     """
 
     cause: Node | None = None
+    bounds: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
 
     def put(self, node: Node) -> None:
         """Add a node, or what it becomes; the value of its result where its inputs are known, so that other layers see a constant."""
@@ -42,18 +45,32 @@ class _Decomposition(Tracer):
             return
         first, self.cause = len(self.nodes), node
         with pinned(node.position):
-            made = layer_of(node.op).decompose([Tensor(self, name) if name else None for name in node.inputs], node.attrs)
+            made = self._made(node)
             if made is None:
-                self.nodes.append(node)
+                self._keep(node)
                 return
-            if all(made.name not in new.outputs for new in self.nodes[first:]):
-                (made,) = self.node("bm::copy", [made.name], [made.spec], {})
+            names: dict[str, str] = {}
+            for tensor, output in zip(made, node.outputs, strict=True):
+                if tensor.name in names or all(tensor.name not in new.outputs for new in self.nodes[first:]):
+                    (tensor,) = self.node("bm::copy", [tensor.name], [tensor.spec], {})
+                names[tensor.name] = output
         new = self.nodes[first:]
         del self.nodes[first:]
-        names = {made.name: node.outputs[0]}
         for each in new:
             inputs, outputs = (tuple(names.get(name, name) for name in several) for several in (each.inputs, each.outputs))
             self.put(replace(each, inputs=inputs, outputs=outputs))
+
+    def _made(self, node: Node) -> Sequence[Tensor] | None:
+        """What a node becomes."""
+        if any(self.bounds.get(name) for name in node.inputs):
+            return None
+        made = layer_of(node.op).decompose([Tensor(self, name) if name else None for name in node.inputs], node.attrs)
+        return [made] if isinstance(made, Tensor) else made
+
+    def _keep(self, node: Node) -> None:
+        self.nodes.append(node)
+        bounds = layer_of(node.op).bounded(use_of(self.specs, node, self.bounds)) or ()
+        self.bounds.update((name, each) for name, each in zip(node.outputs, bounds, strict=False) if each)
 
     def node(self, op: str, inputs: Sequence[str], specs: Sequence[TensorSpec], attrs: Mapping[str, Attribute]) -> list[Tensor]:
         """Add a node in the name of the one that is being decomposed."""

@@ -223,17 +223,19 @@ def _roi_extractor(draw: Draw, dtype: Dtype) -> Example:
     return one(maps, body, np.stack(parts), ROI_STEPS * unit(f32) * 4)
 
 
+OFFICIAL = "on the host, for all but 32-bit integers as the official library"
+OURS = "on the host, only with this runtime"
 OPERATORS = (
-    Operator("topk", EVERY, _topk, "on the host; f32, largest: as the official library"),
-    Operator("sort", EVERY, _sort, "on the host; f32: as the official library"),
-    Operator("argsort", EVERY, _argsort, "on the host; f32: as the official library"),
-    Operator("sort_by_key", EVERY, _sort_by_key, "on the host, only with this runtime"),
-    Operator("nonzero", EVERY, _nonzero, "on the host; f32: as the official library"),
-    Operator("masked_select", EVERY, _masked_select, "on the host; f32 and mask f32: as the official library"),
-    Operator("unique", EVERY, _unique, "on the host, only with this runtime"),
-    Operator("fill_up", EVERY, _fill_up, "on the host, only with this runtime"),
-    Operator("real_shape", EVERY, _real_shape, "on the host, only with this runtime"),
-    Operator("nms", FLOATS, _nms, "on the host; f32 corners: as the official library"),
-    Operator("roi_align", FLOATS, _roi_align, "on the host; f32: as the official library"),
-    Operator("roi_extractor", FLOATS, _roi_extractor, "on the host, only with this runtime"),
+    Operator("topk", EVERY, _topk, OFFICIAL),
+    Operator("sort", EVERY, _sort, OFFICIAL),
+    Operator("argsort", EVERY, _argsort, OFFICIAL),
+    Operator("sort_by_key", EVERY, _sort_by_key, "the host sorts the key"),
+    Operator("nonzero", EVERY, _nonzero, "on the host, as the official library"),
+    Operator("masked_select", EVERY, _masked_select, "on the host; of f32 as the official library"),
+    Operator("unique", EVERY, _unique, OURS),
+    Operator("fill_up", EVERY, _fill_up, OURS),
+    Operator("real_shape", EVERY, _real_shape, OURS),
+    Operator("nms", FLOATS, _nms, "on the host, as the official library"),
+    Operator("roi_align", FLOATS, _roi_align, "on the host, as the official library"),
+    Operator("roi_extractor", FLOATS, _roi_extractor, "on the host, as the official library"),
 )
