@@ -8,7 +8,7 @@ import bmlang as bm
 from bmlang.layers.tensor import Tensor as Value
 from bmlang.tpulang.dtypes import rounding_named
 from bmlang.tpulang.operator import BYTES, FLOATS, check, coefficient, is_bytes, made, needs, number_of, operand, operator, value
-from bmlang.tpulang.scaled import Meaning, meanings, through
+from bmlang.tpulang.scaled import Meaning, by_table, meanings
 from bmlang.tpulang.tensor import Scalar, Tensor
 
 __all__ = [
@@ -323,7 +323,7 @@ def _unary(
     means = meanings(scale, zero_point, (input,))
     check(means is not None, f"{input.name} is {input.dtype}, without scale", "give scale=[that of the input, that of the result]")
     source, target = means or (Meaning(1.0), Meaning(1.0))
-    return made(through(value(input), function, source, target, input.dtype, rounding), out_name, target.scale, target.zero_point)
+    return made(by_table(value(input), function, source, target, input.dtype, rounding), out_name, target.scale, target.zero_point)
 
 
 def _same_scale(function: Unary, input: Tensor, out_name: str | None, round_mode: str) -> Tensor:
@@ -332,7 +332,7 @@ def _same_scale(function: Unary, input: Tensor, out_name: str | None, round_mode
     if not is_bytes(input):
         return _floats(function, input, out_name)
     meaning = Meaning(1.0, _zero(input))
-    found = through(value(input), function, meaning, meaning, input.dtype, rounding)
+    found = by_table(value(input), function, meaning, meaning, input.dtype, rounding)
     return made(found, out_name, input.scale, input.zero_point)
 
 

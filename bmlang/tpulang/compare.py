@@ -8,7 +8,7 @@ from typing import Final
 import bmlang as bm
 from bmlang.layers.tensor import Tensor as Value
 from bmlang.tpulang.operator import BYTES, FLOATS, check, is_bytes, made, needs, number_of, operator, value
-from bmlang.tpulang.scaled import Meaning, from_numbers, meanings, numbers
+from bmlang.tpulang.scaled import Meaning, by_table, from_numbers, meanings, numbers
 from bmlang.tpulang.tensor import Scalar, Tensor
 
 __all__ = [
@@ -208,5 +208,5 @@ def _single(
     if means is None and not is_bytes(tensor):
         return made(function(value(tensor), number), out_name)
     source, target = means or (Meaning(1.0), Meaning(1.0))
-    found = from_numbers(function(numbers(value(tensor), source), number), target, tensor.dtype)
+    found = by_table(value(tensor), lambda x: function(x, number), source, target, tensor.dtype, "half_away_from_zero")
     return made(found, out_name) if means is None else made(found, out_name, target.scale, target.zero_point)

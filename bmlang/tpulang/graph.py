@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 import bmlang as bm
-from bmlang.graph.graph import Array, Node, unused_name
 from bmlang.graph.graph import Graph as Computation
+from bmlang.graph.graph import Node, unused_name
 from bmlang.layers.tensor import PACKAGES, Tracer, here
 from bmlang.layers.tensor import Tensor as Value
 from bmlang.program.outputs import with_output_names
@@ -108,10 +108,6 @@ class Graph:
         self._enter(tensor)
         self._values[tensor] = value
         return tensor
-
-    def constant(self, array: Array) -> Value:
-        """A tensor of known numbers."""
-        return Value(self._tracer, self._tracer.constant(array))
 
     def _enter(self, tensor: Tensor) -> None:
         """Give the tensor a name of its own: one that the user chose has to be free."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import bmlang as bm
 from bmlang.graph.graph import Array
 from bmlang.layers.tensor import Tensor as Value
-from bmlang.tpulang.operator import FLOATS, check, known, made, needs, not_yet, operator, value
+from bmlang.tpulang.operator import FLOATS, check, known, made, needs, operator, value
 from bmlang.tpulang.tensor import Tensor
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "normalize", "rms_norm"]
@@ -115,7 +115,7 @@ def normalize(input: Tensor, p: float = 2.0, axes: Sequence[int] | int = 1, eps:
     """
     _floats(input, eps)
     check(p > 0, f"p is {p}", "give a number above 0")
-    raise not_yet("norms")
+    return made(bm.normalize(value(input), p, axes, eps), out_name)
 
 
 def _floats(input: Tensor, epsilon: float) -> None:

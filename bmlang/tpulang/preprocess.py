@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 import bmlang as bm
 from bmlang.tpulang.dtypes import DTYPES, rounding_named
 from bmlang.tpulang.operator import check, made, needs, operator, value
-from bmlang.tpulang.scaled import Meaning, from_numbers
 from bmlang.tpulang.tensor import Tensor
-from tpukernel.dtypes import f32
 
 __all__ = ["mean_std_scale"]
+
+HALVES = {"half_up": ("down", 0.5), "half_down": ("up", -0.5)}
+"""Roundings that the chip has for shifts only, as others of a number that is moved by so many steps."""
 
 
 @operator
@@ -50,16 +49,12 @@ def mean_std_scale(
     steps = [1.0, 1.0] if scale is None else [float(each) for each in scale]
     points = [0, 0] if zero_points is None else list(zero_points)
     check(len(steps) == len(points) == 2 and all(steps), f"scale {steps} and zero_points {points}", "give two of each")
-    column = (1, channels, *[1] * (len(input.shape) - 2))
-    # One factor and one sum for each channel: (x - point) * step / std - mean / std.
-    factors = steps[0] / np.asarray(std, np.float64)
-    sums = -points[0] * factors - np.asarray(mean, np.float64) / np.asarray(std, np.float64)
-    numbers = bm.cast(value(input), f32) * factors.astype(np.float32).reshape(column) + sums.astype(np.float32).reshape(column)
+    # ((x - point) * step - mean) / std, with integers that stand for numbers as for others.
+    inputs = [points[0] + each / steps[0] for each in mean]
+    deviations = [each / steps[0] for each in std]
+    rounding, more = HALVES.get(rounding_named(round_mode), (rounding_named(round_mode), 0.0))
     if odtype.startswith("float"):
-        return made(bm.cast(numbers, DTYPES[odtype]), out_name)
-    target = Meaning(abs(steps[1]), points[1])
-    rounding = rounding_named(round_mode)
-    halves = {"half_up": ("down", 0.5), "half_down": ("up", -0.5)}
-    rounding, more = halves.get(rounding, (rounding, 0.0))
-    moved = numbers + more * target.scale if more else numbers
-    return made(from_numbers(moved, target, odtype, rounding), out_name, target.scale, target.zero_point)
+        return made(bm.mean_std_scale(value(input), inputs, deviations, DTYPES[odtype]), out_name)
+    moved = [each - more * steps[1] * deviation for each, deviation in zip(inputs, deviations, strict=True)]
+    found = bm.mean_std_scale(value(input), moved, deviations, DTYPES[odtype], scale=abs(steps[1]), zero_point=points[1], rounding=rounding)
+    return made(found, out_name, abs(steps[1]), points[1])

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 import bmlang as bm
+from bmlang.layers.reference import run_reference
 from bmlang.layers.tensor import Tensor as Value
+from bmlang.layers.tensor import Tracer
 from bmlang.tpulang.dtypes import DTYPES
 from bmlang.tpulang.operator import check
 from bmlang.tpulang.tensor import Tensor
 
-__all__ = ["Meaning", "from_numbers", "meanings", "numbers", "through"]
+__all__ = ["Meaning", "by_table", "from_numbers", "meanings", "numbers", "through"]
 
 
 @dataclass(frozen=True)
@@ -71,3 +75,13 @@ def through(x: Value, function: Callable[[Value], Value], source: Meaning, targe
         rounding: of the results.
     """
     return from_numbers(function(numbers(x, source)), target, dtype, rounding)
+
+
+def by_table(x: Value, function: Callable[[Value], Value], source: Meaning, target: Meaning, dtype: str, rounding: str) -> Value:
+    """`through` of a function of each number by itself, on integers of 8 bits: the results of all 256 are a table of the model."""
+    kind = x.dtype
+    tracer = Tracer("table")
+    every = tracer.input("every", bm.spec((256,), kind))
+    graph = tracer.graph({"table": through(every, function, source, target, dtype, rounding)})
+    values = run_reference(graph, {"every": np.arange(256).astype(np.uint8).view(kind.numpy)})
+    return bm.lut(x, values[graph.outputs[0]])

@@ -7,11 +7,10 @@ from typing import Final
 
 import bmlang as bm
 from bmlang.layers.tensor import Tensor as Value
-from bmlang.tpulang.dtypes import DTYPES, rounding_named
-from bmlang.tpulang.operator import BYTES, FLOATS, check, is_bytes, made, needs, not_yet, operator, value
+from bmlang.tpulang.dtypes import rounding_named
+from bmlang.tpulang.operator import BYTES, FLOATS, check, is_bytes, lists, made, needs, operator, value
 from bmlang.tpulang.scaled import Meaning, from_numbers, meanings, numbers, through
 from bmlang.tpulang.tensor import Tensor
-from bmlang.tpulang.windows import Windows
 
 __all__ = ["avgpool2d", "avgpool3d", "maxpool2d", "maxpool2d_with_mask", "maxpool3d", "reduce", "upsample"]
 
@@ -46,8 +45,7 @@ def maxpool2d(
         round_mode: of integers that are brought to another scale.
     """
     needs(input, *FLOATS, *BYTES)
-    windows = Windows.of(2, input, kernel, stride, pad, ceil_mode)
-    found = bm.max_pool(value(input), windows.kernel, stride=windows.stride, pad=windows.pad)
+    found = bm.max_pool(value(input), **_windows(2, input, kernel, stride, pad), ceil_mode=ceil_mode)
     return _rescaled(found, input, meanings(scale, zero_point, (input,)), out_name, round_mode)
 
 
@@ -63,8 +61,8 @@ def maxpool2d_with_mask(
 ) -> tuple[Tensor, Tensor]:
     """The largest element of each window of `maxpool2d`, and its place in the plane of its channel (row * w + column), int32."""
     needs(input, "float32")
-    Windows.of(2, input, kernel, stride, pad, ceil_mode)
-    raise not_yet("places of the largest elements of windows")
+    largest, places = bm.max_pool_with_index(value(input), **_windows(2, input, kernel, stride, pad), ceil_mode=ceil_mode)
+    return made(largest, out_name), made(places, mask_name)
 
 
 @operator
@@ -81,8 +79,8 @@ def maxpool3d(
 ) -> Tensor:
     """`maxpool2d` over depth, rows and columns of (n, c, d, h, w); pad is front, top, left, back, bottom, right."""
     needs(input, *FLOATS, *BYTES)
-    Windows.of(3, input, kernel, stride, pad, ceil_mode)
-    raise not_yet("three-dimensional pooling")
+    found = bm.max_pool3d(value(input), **_windows(3, input, kernel, stride, pad), ceil_mode=ceil_mode)
+    return _rescaled(found, input, meanings(scale, zero_point, (input,)), out_name, round_mode)
 
 
 @operator
@@ -109,25 +107,21 @@ def avgpool2d(
     """
     needs(input, *FLOATS, *BYTES)
     rounding_named(first_round_mode)
-    windows = Windows.of(2, input, kernel, stride, pad, ceil_mode)
+    windows = _windows(2, input, kernel, stride, pad)
     if not is_bytes(input):
-        return made(_average(value(input), windows, count_include_pad), out_name)
+        return made(bm.avg_pool(value(input), **windows, ceil_mode=ceil_mode, count_include_pad=count_include_pad), out_name)
     means = meanings(scale, zero_point, (input,))
     source, target = means or (Meaning(1.0), Meaning(1.0))
-    rounding = rounding_named(round_mode, floats=True)
-    if not any(windows.pad) or (count_include_pad and not any(windows.overhang)):
-        found = bm.avg_pool_int(
-            value(input),
-            windows.kernel,
-            stride=windows.stride,
-            pad=windows.pad,
-            scale=source.scale / target.scale,
-            zero_points=(source.zero_point, target.zero_point),
-            dtype=DTYPES[input.dtype],
-            rounding=rounding,
-        )
-    else:
-        found = through(value(input), lambda x: _average(x, windows, count_include_pad), source, target, input.dtype, rounding)
+    found = bm.avg_pool_int(
+        value(input),
+        **windows,
+        scale=source.scale / target.scale,
+        zero_points=(source.zero_point, target.zero_point),
+        dtype=input.kind,
+        rounding=rounding_named(round_mode, floats=True),
+        ceil_mode=ceil_mode,
+        count_include_pad=count_include_pad,
+    )
     return made(found, out_name) if means is None else made(found, out_name, target.scale, target.zero_point)
 
 
@@ -147,8 +141,18 @@ def avgpool3d(
 ) -> Tensor:
     """`avgpool2d` over depth, rows and columns of (n, c, d, h, w); pad is front, top, left, back, bottom, right."""
     needs(input, *FLOATS, *BYTES)
-    Windows.of(3, input, kernel, stride, pad, ceil_mode)
-    raise not_yet("three-dimensional pooling")
+    rounding_named(first_round_mode)
+    windows = _windows(3, input, kernel, stride, pad)
+
+    def average(x: Value) -> Value:
+        return bm.avg_pool3d(x, **windows, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+
+    if not is_bytes(input):
+        return made(average(value(input)), out_name)
+    means = meanings(scale, zero_point, (input,))
+    source, target = means or (Meaning(1.0), Meaning(1.0))
+    found = through(value(input), average, source, target, input.dtype, rounding_named(round_mode, floats=True))
+    return made(found, out_name) if means is None else made(found, out_name, target.scale, target.zero_point)
 
 
 @operator
@@ -220,13 +224,21 @@ REDUCTIONS: Final[Mapping[str, Callable[[Value, list[int]], Value]]] = {
 }
 
 
-def _average(x: Value, windows: Windows, count_include_pad: bool) -> Value:
-    if count_include_pad and any(windows.overhang):  # what windows have beyond the padding does not count
-        rank = len(windows.kernel)
-        given = [all_of - more for all_of, more in zip(windows.pad, [0] * rank + windows.overhang, strict=True)]
-        padded = bm.pad(x, [0, 0, *given[:rank]], [0, 0, *given[rank:]])
-        return bm.avg_pool(padded, windows.kernel, stride=windows.stride, pad=[0] * rank + windows.overhang, count_include_pad=False)
-    return bm.avg_pool(x, windows.kernel, stride=windows.stride, pad=windows.pad, count_include_pad=count_include_pad)
+def _windows(
+    rank: int,
+    input: Tensor,
+    kernel: Sequence[int] | int | None,
+    stride: Sequence[int] | int | None,
+    pad: Sequence[int] | int | None,
+) -> dict[str, list[int]]:
+    """Windows over the last dimensions, with what TpuLang leaves out: all of them, one by one, without padding."""
+    names = "(n, c, h, w)" if rank == 2 else "(n, c, d, h, w)"
+    check(len(input.shape) == rank + 2, f"{input.name} has shape {input.shape}", f"give a tensor {names}")
+    return {
+        "kernel": lists(kernel or None, input.shape[2:], "kernel"),
+        "stride": lists(stride, [1] * rank, "stride"),
+        "pad": lists(pad, [0] * 2 * rank, "pad"),
+    }
 
 
 def _rescaled(found: Value, input: Tensor, means: list[Meaning] | None, out_name: str | None, round_mode: str) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bmlang as bm
-from bmlang.tpulang.operator import check, made, not_yet, operator, value
+from bmlang.tpulang.operator import check, made, operator, value
 from bmlang.tpulang.tensor import Tensor
 
 __all__ = ["arg", "argsort", "sort", "sort_by_key", "topk"]
@@ -21,7 +21,9 @@ def arg(input: Tensor, method: str = "max", axis: int = 0, keep_dims: bool = Tru
         out_name: beginning of the names.
     """
     check(method in ("max", "min"), f"method is {method!r}", 'choose "max" or "min"')
-    raise not_yet("places of largest elements")
+    place, element = (bm.argmax, bm.reduce_max) if method == "max" else (bm.argmin, bm.reduce_min)
+    x = value(input)
+    return made(place(x, axis, keep_dims), _name(out_name, "ind")), made(element(x, axis, keep_dims), _name(out_name, "val"))
 
 
 @operator

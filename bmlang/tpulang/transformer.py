@@ -67,13 +67,12 @@ def rope(
     shape[axis], shape[-1] = table
     x = value(input)
     sines, cosines = (bm.reshape(value(each), shape) for each in (weight0, weight1))
+    if x.dtype.is_float:
+        return made(bm.rope(x, cosines, sines, rope_mode == "interleaved_pairs"), out_name)
+    needs(input, "int8", "int16")
     halves = bm.reshape(x, (*input.shape[:-1], 2, -1) if rope_mode == "contiguous_halves" else (*input.shape[:-1], -1, 2))
     along = rank - 1 if rope_mode == "contiguous_halves" else rank
     first, second = bm.split(halves, [1, 1], along)
-    if x.dtype.is_float:
-        turned = bm.reshape(bm.concat([bm.neg(second), first], along), input.shape)
-        return made(turned * sines + x * cosines, out_name)
-    needs(input, "int8", "int16")
     check(None not in (mul1_shift, mul2_shift, add_shift), "a shift is missing", "give all three for integers")
     check(mul1_saturation and mul2_saturation and add_saturation, "saturation is False", "results of integers are limited to their type")
     shifts = [int(each or 0) for each in (mul1_shift, mul2_shift, add_shift)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import bmlang as bm
@@ -17,12 +17,7 @@ __all__ = [
     "deformable_attention", "interpolate", "interpolate_v2", "multi_scale_deformable_attention", "nms", "roiExtractor", "yuv2rgb",
 ]  # fmt: skip
 
-COORDINATES: Final[Mapping[str, str]] = {
-    "half_pixel": "half_pixel",
-    "pytorch_half_pixel": "half_pixel",
-    "align_corners": "align_corners",
-    "asymmetric": "asymmetric",
-}
+COORDINATES: Final = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
 FORMATS: Final = ("I420", "YV12", "NV12", "NV21")
 """The numbers of formats of images in brightness and colour."""
 
@@ -67,7 +62,8 @@ def interpolate(
         out_name: name of the result.
     """
     check(scale_h > 0 and scale_w > 0, f"scales {scale_h} and {scale_w}", "give numbers above 0")
-    return made(_resized(input, [int(input.shape[-2] * scale_h), int(input.shape[-1] * scale_w)], method, coord_mode), out_name)
+    size = [int(input.shape[-2] * scale_h), int(input.shape[-1] * scale_w)]
+    return made(_resized(input, size, [scale_h, scale_w], method, coord_mode), out_name)
 
 
 @operator
@@ -107,7 +103,7 @@ def interpolate_v2(
         assert scale is not None  # noqa: S101
         check(len(scale) == 2 and min(scale) > 0, f"scale is {list(scale)}", "give two numbers above 0")
         size = [int(input.shape[-2] * scale[0]), int(input.shape[-1] * scale[1])]
-    return made(_resized(input, size, method, coord_mode), out_name)
+    return made(_resized(input, size, scale, method, coord_mode), out_name)
 
 
 @operator
@@ -247,12 +243,12 @@ def _block(name: str) -> NotInTpuLangError:
     )
 
 
-def _resized(input: Tensor, size: Sequence[int], method: str, coord_mode: str) -> bm.Tensor:
+def _resized(input: Tensor, size: Sequence[int], scale: Sequence[float] | None, method: str, coord_mode: str) -> bm.Tensor:
     needs(input, *FLOATS)
     check(coord_mode in COORDINATES, f"coord_mode is {coord_mode!r}", f"choose from {', '.join(COORDINATES)}")
     check(method in ("nearest", "linear"), f"method is {method!r}", 'choose "nearest" or "linear"')
     check(len(input.shape) >= 2 and min(size) > 0, f"{input.name} {input.shape} becomes {list(size)}", "give images, and sizes above 0")
     leading, (rows, columns) = input.shape[:-2], input.shape[-2:]
     images = bm.reshape(value_of(input), (1, -1, rows, columns)) if len(leading) != 2 else value_of(input)
-    found = bm.resize(images, size, method, COORDINATES[coord_mode])
+    found = bm.resize(images, size, method, coord_mode, scale=scale)
     return found if len(leading) == 2 else bm.reshape(found, (*leading, *size))

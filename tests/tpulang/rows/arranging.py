@@ -11,6 +11,7 @@ from tests.tpulang.rows.base import Array, Row, bytes_of, coeff, floats, given, 
 
 X, H, Q = floats(2, 5, 4), floats(2, 5, 4, dtype="float16"), bytes_of(2, 6, 4, 3)
 V = floats(1, 4, 6, 7)
+TABLE = bytes_of(256, dtype="uint8")
 PLACES = whole(3, low=0, high=5)
 EACH = whole(2, 3, 4, low=0, high=5)
 ROW, COLUMN = floats(4, seed=5), floats(4, seed=6)
@@ -130,6 +131,18 @@ ROWS = [
         lambda x, u: put_rows(x, given("int32", [[1]]), u),
     ),
     Row("nonzero", {"x": given("float32", [[0, 1, 0], [2, 0, 3]])}, tpul.nonzero, np.argwhere),
+    Row("lut", {"q": Q}, lambda q: tpul.lut(q, coeff(TABLE)), lambda q: TABLE[q.view(np.uint8)]),
+    Row("arg", {"x": X}, lambda x: tpul.arg(x, "max", 1), lambda x: [x.argmax(1, keepdims=True), x.max(1, keepdims=True)]),
+    Row("arg", {"x": X}, lambda x: tpul.arg(x, "min", -1, False), lambda x: [x.argmin(-1), x.min(-1)]),
+    Row("custom", {"x": X}, lambda x: tpul.custom([x], "bm::relu", ["float32"]), lambda x: [np.maximum(x, 0)]),
+    Row("normalize", {"x": X}, lambda x: tpul.normalize(x, 3.0), lambda x: x / (np.abs(x) ** 3).sum(1, keepdims=True) ** (1 / 3), 128),
+    Row(
+        "normalize",
+        {"x": X},
+        lambda x: tpul.normalize(x, axes=[1, 2]),
+        lambda x: x / np.sqrt((x.astype(np.float64) ** 2).sum((1, 2), keepdims=True)),
+        128,
+    ),
     Row("topk", {"x": X}, lambda x: tpul.topk(x, 1, 2), lambda x: [-np.sort(-x, 1)[:, :2], np.argsort(-x, 1)[:, :2]]),
     Row("sort", {"x": X}, lambda x: tpul.sort(x, 2, False), lambda x: [np.sort(x, 2), np.argsort(x, 2)]),
     Row("argsort", {"x": X}, tpul.argsort, lambda x: np.argsort(-x)),

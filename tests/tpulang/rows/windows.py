@@ -78,6 +78,20 @@ def pooled(
     return found
 
 
+def places(x: Array, kernel: list[int], stride: list[int], pad: list[int]) -> Array:
+    """Where the largest element of each window is: its row times the columns, plus its column."""
+    rows, columns = x.shape[2:]
+    index: Array = np.broadcast_to(np.arange(rows * columns, dtype=np.int32).reshape(rows, columns), x.shape)
+    largest = pooled(x, kernel, stride, pad, "max")
+    found = np.zeros(largest.shape, np.int32)
+    for place in np.ndindex(*largest.shape[2:]):
+        low = [p * s - a for p, s, a in zip(place, stride, pad[:2], strict=True)]
+        spans = tuple(slice(max(f, 0), f + k) for f, k in zip(low, kernel, strict=True))
+        part, where = (each[(..., *spans)].reshape(*x.shape[:2], -1) for each in (x, index))
+        found[(..., *place)] = np.take_along_axis(where, part.argmax(-1)[..., None], -1)[..., 0]
+    return found
+
+
 def requantised(sums: Array, scale: Array | float, zero_point: int, dtype: str) -> Array:
     return narrow(sums * scale, 1, zero_point, dtype)
 
@@ -203,6 +217,33 @@ ROWS = [
         lambda a: tpul.fp8matmul(a, coeff(PACKED.T.copy() * 60), coeff(STEPS.copy()), out_dtype="float32", block_size=8),
         lambda a: a.astype(np.float64) @ (float8(PACKED.T * 60) * STEPS.repeat(8, 0)[:6].repeat(8, 1)).T,
         256,
+    ),
+    Row(
+        "maxpool2d_with_mask",
+        {"x": IMAGE},
+        lambda x: tpul.maxpool2d_with_mask(x, [3, 2], [2, 3], [1, 0, 1, 1]),
+        lambda x: [pooled(x, [3, 2], [2, 3], [1, 0, 1, 1], "max"), places(x, [3, 2], [2, 3], [1, 0, 1, 1])],
+    ),
+    Row(
+        "maxpool3d",
+        {"x": VOLUME},
+        lambda x: tpul.maxpool3d(x, 2, [1, 2, 2], 1, True),
+        lambda x: pooled(x, [2, 2, 2], [1, 2, 2], [1] * 6, "max", True),
+    ),
+    Row(
+        "maxpool3d",
+        {"u": U},
+        lambda u: tpul.maxpool3d(u, [2, 3, 2], 2, scale=[0.1, 0.2], zero_point=[3, 1]),
+        lambda u: narrow(numbers(pooled(u, [2, 3, 2], [2] * 3, [0] * 6, "max"), 0.1, 3), 0.2, 1, "uint8"),
+        steps=1,
+    ),
+    Row("avgpool3d", {"x": VOLUME}, lambda x: tpul.avgpool3d(x, 2, 2, 1), lambda x: pooled(x, [2] * 3, [2] * 3, [1] * 6, "avg"), 64),
+    Row(
+        "avgpool3d",
+        {"u": U},
+        lambda u: tpul.avgpool3d(u, [2, 3, 2], 2, scale=[0.1, 0.2], zero_point=[3, 1]),
+        lambda u: narrow(numbers(pooled(u, [2, 3, 2], [2] * 3, [0] * 6, "avg"), 0.1, 3), 0.2, 1, "uint8"),
+        steps=1,
     ),
     Row(
         "maxpool2d",
