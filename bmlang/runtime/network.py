@@ -119,7 +119,7 @@ class Network:
         targets = self._targets(out or {}, number)
         results = self._launch(number, arrays)
         for tensor, result in zip(self.outputs, results, strict=True):
-            if tensor.name in targets:
+            if tensor.name in targets and self._program(number):
                 _check_target(tensor, result.shape, targets[tensor.name])
         return {tensor.name: _filled(targets.get(tensor.name), result) for tensor, result in zip(self.outputs, results, strict=True)}
 
