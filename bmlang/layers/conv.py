@@ -19,6 +19,7 @@ from bmlang.layers.registry import register
 from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Operand, Tensor, apply, here
 from bmlang.layers.windows import Windows, pair, quad
+from tpukernel.dtypes import f32
 from tpukernel.lang.signature import TensorSpec
 
 __all__ = ["Conv", "Deconv", "conv", "deconv"]
@@ -51,12 +52,19 @@ class Conv(Layer):
     """x (n, ic, h, w) convolved with weight (oc, ic / groups, kh, kw), plus bias (oc).
 
     With `insert` so many zeros come between neighbouring rows and columns of x first, and the kernels are rotated by 180 degrees: what a
-    transposed convolution becomes.
+    transposed convolution becomes. With `sums` the result is f32, as the tensor unit adds up f16 and bf16.
     """
 
     name = "bm::conv"
     inputs = ("x", "weight", "bias?")
-    defaults: Mapping[str, object] = {"stride": (1, 1), "pad": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1, "insert": (0, 0)}
+    defaults: Mapping[str, object] = {
+        "stride": (1, 1),
+        "pad": (0, 0, 0, 0),
+        "dilation": (1, 1),
+        "groups": 1,
+        "insert": (0, 0),
+        "sums": False,
+    }
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
         x, weight, _ = inputs
@@ -64,7 +72,7 @@ class Conv(Layer):
         dtype = common_dtype("conv", [x, weight], self.dtypes)
         check_shapes("conv", inputs, attrs["groups"], channels_first=False)
         windows = Windows.of("conv", x.shape[2:], weight.shape[2:], attrs)
-        return TensorSpec((x.shape[0], weight.shape[0], *windows.out), dtype)
+        return TensorSpec((x.shape[0], weight.shape[0], *windows.out), f32 if attrs.get("sums") else dtype)
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
         x, weight, bias = inputs

@@ -10,6 +10,7 @@ import numpy as np
 
 from bmlang.graph.graph import Attribute
 from bmlang.layers.arrange import concat, pad, permute, slice
+from bmlang.layers.cast import cast as converted
 from bmlang.layers.conv_forms import LANES, has_local_form, is_depthwise, weight_bytes
 from bmlang.layers.conv_int_forms import takes_given
 from bmlang.layers.elementwise import add, sub
@@ -17,12 +18,16 @@ from bmlang.layers.rearrange import flip
 from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Tensor, apply
 from bmlang.layers.windows import LARGEST_INSERT, LARGEST_PAD, LARGEST_STEP, Windows
-from tpukernel.dtypes import i32
+from tpukernel.dtypes import f32, i32
 
 __all__ = ["LARGEST_RECORD", "decomposed", "decomposed_int"]
 
 LARGEST_RECORD: Final = 64 << 10
 """Bytes of a lane that the weights of one output channel may have: a quarter of its memory, as two of them are there at a time."""
+FEW_CHANNELS: Final = 3
+"""Up to so many input channels f32 is quicker than f16: 16 products of one channel in a cycle and lane, not 4 of 32 (cost model)."""
+FEW_TAPS: Final = 4
+"""With fewer taps the conversion of the result costs what that saves."""
 ONCE: Mapping[str, Attribute] = {"stride": (1, 1), "pad": (0, 0, 0, 0), "dilation": (1, 1), "insert": (0, 0)}
 """Arguments of a convolution that moves its window by one element."""
 
@@ -33,6 +38,10 @@ def decomposed(x: Tensor, weight: Tensor, bias: Tensor | None, attrs: Mapping[st
     if (found := _plain(x, weight, bias, windows, attrs)) is not None:
         return found
     groups = cast("int", attrs["groups"])
+    if x.dtype != f32 and groups == 1 and x.shape[1] <= FEW_CHANNELS and weight.known is not None and prod(windows.kernel) >= FEW_TAPS:
+        return converted(
+            apply("bm::conv", *(None if each is None else converted(each, f32) for each in (x, weight, bias)), **attrs), x.dtype
+        )
     if not has_local_form(windows, x.shape, weight.shape, groups, weight.known is not None):
         return _in_groups(x, weight, bias, attrs)
     if groups == 1 and weight_bytes(weight.shape[1], prod(windows.kernel), x.dtype) > LARGEST_RECORD:
@@ -144,18 +153,19 @@ def _in_groups(x: Tensor, weight: Tensor, bias: Tensor | None, attrs: Mapping[st
 
 
 def _over_parts(x: Tensor, weight: Tensor, bias: Tensor | None, attrs: Mapping[str, Attribute]) -> Tensor:
-    """The sum of convolutions of parts of the input channels."""
+    """The sum of convolutions of parts of the input channels; of floats in f32, which is rounded once."""
     oc, ic, kh, kw = weight.shape
     parts = -(-weight_bytes(ic, kh * kw, x.dtype) // LARGEST_RECORD)
     size = -(-ic // parts // LANES) * LANES if ic // parts >= LANES else max(LARGEST_RECORD // weight_bytes(1, kh * kw, x.dtype), 1)
+    own = {**attrs, "sums": True} if x.dtype.is_float else attrs
     found: Tensor | None = None
     for first in range(0, ic, size):
         count = min(size, ic - first)
         kernels = slice(weight, (0, first, 0, 0), (oc, count, kh, kw))
-        part = apply(_op(attrs), x[:, first : first + count], kernels, bias if found is None else None, **attrs)
+        part = apply(_op(attrs), x[:, first : first + count], kernels, bias if found is None else None, **own)
         found = part if found is None else add(found, part)
     assert found is not None  # noqa: S101
-    return found
+    return converted(found, x.dtype) if x.dtype.is_float and x.dtype != f32 else found
 
 
 def _with_given_weights(x: Tensor, weight: Tensor, windows: Windows, attrs: Mapping[str, Attribute], by_channel: bool) -> Tensor | None:

@@ -83,7 +83,11 @@ class ConvInt(IntegerConv):
     """
 
     name = "bm::conv_int"
-    defaults: Mapping[str, object] = {**Conv.defaults, "input_zero_point": 0, "weight_zero_point": 0}
+    defaults: Mapping[str, object] = {
+        **{name: default for name, default in Conv.defaults.items() if name != "sums"},
+        "input_zero_point": 0,
+        "weight_zero_point": 0,
+    }
     floats = Conv()
 
     def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor | None:

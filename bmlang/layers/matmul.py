@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import cast
+from typing import cast as typed
 
 import numpy as np
 
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.arrange import broadcast_to, transpose
 from bmlang.layers.base import Call, Feed, Layer, LocalForm, Packed, Piece
+from bmlang.layers.cast import cast
 from bmlang.layers.elementwise import add
 from bmlang.layers.errors import ShapeError
 from bmlang.layers.memory import seen_as
@@ -32,11 +33,14 @@ FEW_ROWS = 16
 
 @register
 class MatMul(Layer):
-    """a (..., m, k) times b (..., k, n), plus bias; leading dimensions are broadcast. Each may lie transposed."""
+    """a (..., m, k) times b (..., k, n), plus bias; leading dimensions are broadcast. Each may lie transposed.
+
+    With `sums` the result is f32, as the tensor unit adds up f16 and bf16.
+    """
 
     name = "bm::matmul"
     inputs = ("a", "b", "bias?")
-    defaults: Mapping[str, object] = {"transpose_a": False, "transpose_b": False}
+    defaults: Mapping[str, object] = {"transpose_a": False, "transpose_b": False, "sums": False}
 
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
         a, b, bias = inputs
@@ -49,7 +53,7 @@ class MatMul(Layer):
             raise _misfit(a, b, "the last size of a is the last but one of b; of a transposed one they are exchanged")
         batch = broadcast_shape("matmul", [TensorSpec(a.shape[:-2] or (1,)), TensorSpec(b.shape[:-2] or (1,))])
         outer = batch if len(a.shape) > 2 or len(b.shape) > 2 else ()
-        found = TensorSpec((*outer, m, n), dtype)
+        found = TensorSpec((*outer, m, n), f32 if attrs.get("sums") else dtype)
         if bias is not None and broadcast_shape("matmul", [found, bias]) != found.shape:
             raise ShapeError(
                 f"matmul of {list(found.shape)} with bias {list(bias.shape)}", position=here(), help=f"give a bias for {n} columns"
@@ -71,9 +75,9 @@ class MatMul(Layer):
         if bias is not None:
             return add(apply(self.name, a, b, **attrs), bias)
         if attrs["transpose_a"]:
-            return apply(self.name, transpose(a, -2, -1), b, transpose_b=attrs["transpose_b"])
+            return apply(self.name, transpose(a, -2, -1), b, **{**attrs, "transpose_a": False})
         if attrs["transpose_b"] and (a.dtype == f32 or b.known is not None):
-            return apply(self.name, a, transpose(b, -2, -1))
+            return apply(self.name, a, transpose(b, -2, -1), **{**attrs, "transpose_b": False})
         batch = broadcast_shape("matmul", [TensorSpec(a.shape[:-2] or (1,)), TensorSpec(b.shape[:-2] or (1,))])
         for place, each in enumerate((a, b)):
             if prod(each.shape[:-2]) not in (1, prod(batch)):
@@ -108,7 +112,7 @@ def _misfit(a: TensorSpec, b: TensorSpec, advice: str) -> ShapeError:
 
 
 def _over_parts(a: Tensor, b: Tensor, transpose_b: Attribute) -> Tensor:
-    """The sum of products of parts of the depth."""
+    """The sum of products of parts of the depth, in f32, which is rounded once."""
     depth = a.shape[-1]
     parts = -(-depth * a.dtype.itemsize // LARGEST_RECORD)
     size = -(-depth // parts)
@@ -116,10 +120,10 @@ def _over_parts(a: Tensor, b: Tensor, transpose_b: Attribute) -> Tensor:
     for first in range(0, depth, size):
         last = min(first + size, depth)
         right = b[..., first:last] if transpose_b else b[..., first:last, :]
-        part = apply("bm::matmul", a[..., first:last], right, transpose_b=transpose_b)
+        part = apply("bm::matmul", a[..., first:last], right, transpose_b=transpose_b, sums=True)
         found = part if found is None else add(found, part)
     assert found is not None  # noqa: S101
-    return found
+    return found if a.dtype == f32 else cast(found, a.dtype)
 
 
 def _rows_over_lanes(call: Call, batches: int, own: Sequence[int], m: int, depth: int, n: int, turned: bool) -> LocalForm:
@@ -167,7 +171,7 @@ def _few_rows(call: Call, m: int, depth: int, n: int) -> LocalForm:
     lanes = call.chip.lanes
 
     def pack(region: Region) -> Array:
-        b = cast("Array", call.constants[1]).reshape(depth, n)[:, region.start[1] : region.end[1]]
+        b = typed("Array", call.constants[1]).reshape(depth, n)[:, region.start[1] : region.end[1]]
         return np.ascontiguousarray(b.T).reshape(1, region.size[1], 1, depth)
 
     def needed(region: Region) -> Region:

@@ -176,3 +176,31 @@ def test_transposed_shapes_that_do_not_fit(kernel: tuple[int, ...], attrs: dict[
 
     with pytest.raises(ShapeError):
         deconvolved.traced({"x": (1, 4, 3, 3)})
+
+
+def test_sums_in_parts_are_rounded_once() -> None:
+    """The halves of what is added up are large and cancel: rounded to f16, each would be off by 0.01."""
+    random, half = np.random.default_rng(1), 16500
+    a = np.tile(random.uniform(-1, 1, (3, half)).astype(np.float16), 2)
+    b = random.uniform(-1, 1, (half, 5)).astype(np.float16)
+    b = np.concatenate([b, -b + random.uniform(-0.01, 0.01, b.shape).astype(np.float16)])
+    wanted, columns = a.astype(np.float64) @ b.astype(np.float64), np.ascontiguousarray(b.T)
+
+    @bm.function
+    def products(a: bm.Tensor) -> tuple[bm.Tensor, bm.Tensor]:
+        return bm.matmul(a, b), bm.conv(bm.reshape(a, (3, 2 * half, 1, 1)), columns.reshape(5, 2 * half, 1, 1))
+
+    for found in products.run({"a": a}).values():
+        np.testing.assert_allclose(found.astype(np.float64).reshape(3, 5), wanted, rtol=2**-11, atol=1e-3)
+
+
+def test_few_input_channels_are_convolved_in_f32() -> None:
+    """What f16 would take three quarters more cycles for."""
+    weight = numbers(64, 3, 7, 7, seed=1)
+
+    @bm.function
+    def stem(x: bm.Tensor) -> bm.Tensor:
+        return bm.relu(bm.conv(x, weight, stride=2, pad=3))
+
+    cycles = {mode: bm.compile(stem, stages=[{"x": (1, 3, 64, 64)}], mode=mode).stages[0].timeline().cycles for mode in ("f32", "f16")}
+    assert cycles["f16"] < 1.1 * cycles["f32"]
