@@ -84,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--thread_num", type=_positive, default=1, help="threads that run each stage at once; all results have to agree")
     parser.add_argument("--net_idx", type=int, help="only this net, counted from 0")
     parser.add_argument("--stage_idx", type=int, help="only this stage, counted from 0")
-    parser.add_argument("--shapes", type=_shapes, help="only the stage with these input shapes: [1,3,8,8],[1,10]")
+    parser.add_argument(
+        "--shapes", type=_shapes, help="only the stage with these input shapes: [1,3,8,8],[1,10]; or a dynamic one for them"
+    )
     parser.add_argument("--input_ref", type=Path, help="file with the inputs (not in the official tool)")
     parser.add_argument("--output_ref", type=Path, help="file with the outputs to compare with; a name is looked for in the folder first")
     parser.add_argument("--accuracy_f", type=float, default=0.01, help="allowed difference of floats, relative above 1 (default 0.01)")

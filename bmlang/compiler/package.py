@@ -28,8 +28,8 @@ __all__ = ["OWN_LIBRARY", "package", "package_stages", "stage_of"]
 OWN_LIBRARY: Final = "bmlang.host"
 OWN_TEXT: Final = b"Operators of the host in this model are those of bmlang.host, or its nets are dynamic: no other runtime has them.\n"
 """Stands where a library of host operators can be. The official runtime does not load a file in which that is no library; without it, it
-would say that it has no function for these operators, and go on with whatever is in memory; of a dynamic net it would compute nothing and
-say that the outputs have no dimensions (measured)."""
+would say that it has no function for these operators, and go on with whatever is in memory; code of a dynamic net it would take for that of
+its firmware, and crash or compute nothing (measured)."""
 
 
 def package(nets: Sequence[tuple[str, Sequence[tuple[Graph, Emission]]]], chip: Chip) -> BModel:

@@ -115,11 +115,11 @@ class Network:
             RunChipError, DynamicSubnetError, SubnetKindError, CpuOperatorError, StageDataError, DeviceMemoryError: the stage cannot be run.
         """
         arrays = self._ordered(inputs)
-        number = self._stage_for([array.shape for array in arrays], stage)
+        number = self.stage_for([array.shape for array in arrays], stage)
         targets = self._targets(out or {}, number)
         results = self._launch(number, arrays)
         for tensor, result in zip(self.outputs, results, strict=True):
-            if tensor.name in targets and self._program(number):
+            if tensor.name in targets and not _holds(targets[tensor.name], result):
                 _check_target(tensor, result.shape, targets[tensor.name])
         return {tensor.name: _filled(targets.get(tensor.name), result) for tensor, result in zip(self.outputs, results, strict=True)}
 
@@ -139,7 +139,8 @@ class Network:
             _check_input(tensor, inputs[tensor.name])
         return [inputs[tensor.name] for tensor in self.inputs]
 
-    def _stage_for(self, shapes: Sequence[tuple[int, ...]], wanted: int | None) -> int:
+    def stage_for(self, shapes: Sequence[tuple[int, ...]], wanted: int | None = None) -> int:
+        """The number of the stage that runs for inputs of these shapes, in order; see `run`, also for the errors."""
         count = self.stage_count
         if wanted is not None and not 0 <= wanted < count:
             raise StageChoiceError(f"net {self.name!r} has no stage {wanted}", help=f"it has {count}, counted from 0")
@@ -226,6 +227,10 @@ def _check_target(tensor: IoTensor, shape: tuple[int, ...] | None, value: object
     if wrong:
         wanted = tensor.shapes[0] if shape is None else shape
         raise OutputArrayError(f"the array for output {tensor.name} {wrong}", help=f"use numpy.empty({wanted}, {str(tensor.dtype)!r})")
+
+
+def _holds(target: Array, result: Array) -> bool:
+    return target.ndim == result.ndim and all(size <= room for size, room in zip(result.shape, target.shape, strict=True))
 
 
 def _filled(target: Array | None, result: Array) -> Array:

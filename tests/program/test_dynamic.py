@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from bmlang.bmodel.errors import DynamicCodeError
 from bmlang.bmodel.fields import Binary
 from bmlang.bmodel.schema import NetParameter
 from bmlang.bmodel.verify import verify
+from bmlang.cli.bmrt_test import main as bmrt_test
 from bmlang.compiler.dynamic import DynamicProgram
 from bmlang.compiler.errors import CompileArgumentError
 from bmlang.graph.errors import GraphError, GraphSizeError, SizeUseError
@@ -129,9 +131,11 @@ def test_what_is_refused_is_told() -> None:
         with pytest.raises(GraphSizeError, match=f"BML164: {told}"):
             net(x=np.zeros(shape, np.float32))
     with pytest.raises(OutputArrayError):
-        net(x=np.zeros((1, 6, 9, 9), np.float32), out={"output": np.zeros((4, 10, 12, 70), np.float32)})
-    out = np.zeros((1, 5, 5, 70), np.float32)
+        net(x=np.zeros((1, 6, 9, 9), np.float32), out={"output": np.zeros((1, 4, 5, 70), np.float32)})
+    out, larger = np.zeros((1, 5, 5, 70), np.float32), np.zeros((4, 10, 12, 70), np.float32)
     assert net(x=np.ones((1, 6, 9, 9), np.float32), out={"output": out})["output"] is out and out.any()
+    part = net(x=np.ones((1, 6, 9, 9), np.float32), out={"output": larger})["output"]
+    assert part.base is larger and part.tobytes() == out.tobytes()
 
 
 def test_verified_shown_and_combined() -> None:
@@ -237,7 +241,6 @@ def halved(x: bm.Tensor) -> bm.Tensor:
 def test_the_nearest_stage() -> None:
     shapes = [(8, 3, 64, 64), (8, 4, 32, 32), (2, 3, 40, 48), (1, 3, 30, 64)]
     net = bm.Runtime(bm.compile(doubled, stages=[{"x": shape} for shape in shapes], dynamic=True).bmodel)["doubled"]
-    stage_of = net._stage_for  # pyright: ignore[reportPrivateUsage]
     chosen = {
         (8, 3, 64, 64): 0,  # the very shape
         (2, 3, 30, 30): 2,  # 10 * 18 is less than 6 * 34 * 34; stage 1 has other channels, stage 3 too few images
@@ -245,11 +248,11 @@ def test_the_nearest_stage() -> None:
         (3, 3, 1, 1): 0,
         (5, 4, 5, 5): 1,
     }
-    assert {shape: stage_of([shape], None) for shape in chosen} == chosen
+    assert {shape: net.stage_for([shape]) for shape in chosen} == chosen
     with pytest.raises(InputShapeError, match="compiled for no such shapes"):
-        stage_of([(9, 3, 1, 1)], None)
+        net.stage_for([(9, 3, 1, 1)])
     with pytest.raises(GraphSizeError):
-        stage_of([(5, 4, 5, 5)], 0)
+        net.stage_for([(5, 4, 5, 5)], 0)
 
 
 def test_static_and_dynamic_nets_in_one_file() -> None:
@@ -260,6 +263,18 @@ def test_static_and_dynamic_nets_in_one_file() -> None:
     np.testing.assert_array_equal(runtime["doubled"](x=x)["output"], 2 * x)
     with pytest.raises(InputShapeError):
         runtime["halved"](x=x)
+
+
+def test_bmrt_test_takes_shapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bm.compile(doubled, stages=[{"x": (4, 3, 8)}, {"x": (2, 3, 9)}], dynamic=True).save_folder(tmp_path)
+    assert bmrt_test(["-d", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("cmp success +++ (identical)") == 2
+    assert bmrt_test(["-d", str(tmp_path), "--shapes", "[2,3,8]"]) == 0
+    told = capsys.readouterr().out
+    assert "output data #0 shape: [2 3 8 ]" in told and "stage[1] is not compared" in told
+    assert bmrt_test(["-d", str(tmp_path), "--shapes", "[2,3,8]", "--stage_idx", "0"]) == 0
+    assert "stage[0] is not compared" in capsys.readouterr().out
+    assert bmrt_test(["-d", str(tmp_path), "--shapes", "[5,3,8]"]) == 1
 
 
 def test_programs_make_room_for_others() -> None:
