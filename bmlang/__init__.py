@@ -84,6 +84,7 @@ if TYPE_CHECKING:
         sub_scaled,
     )
     from bmlang.layers.gather import embedding, gather, gather_elements, index_select
+    from bmlang.layers.grid import grid_sample
     from bmlang.layers.logic import bit_and, bit_not, bit_or, bit_xor, logical_and, logical_not, logical_or, logical_xor
     from bmlang.layers.lookup import lut
     from bmlang.layers.matmul import matmul
@@ -185,6 +186,7 @@ HOMES = {
         "sub_scaled",
     ),
     "bmlang.layers.gather": ("embedding", "gather", "gather_elements", "index_select"),
+    "bmlang.layers.grid": ("grid_sample",),
     "bmlang.layers.logic": ("bit_and", "bit_not", "bit_or", "bit_xor", "logical_and", "logical_not", "logical_or", "logical_xor"),
     "bmlang.layers.lookup": ("lut",),
     "bmlang.layers.matmul": ("matmul",),
@@ -228,14 +230,14 @@ __all__ += ["argsort", "avg_pool", "avg_pool3d", "avg_pool_int", "batch_norm", "
 __all__ += ["cast", "ceil", "clamp", "concat", "conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant", "cos", "cosh"]
 __all__ += ["cumsum", "deconv", "deconv3d", "deconv3d_int", "deconv_int", "deconv_quant", "dequant_int", "dequantise", "div", "elu"]
 __all__ += ["embedding", "eq", "eq_scaled", "erf", "exp", "extract", "fill_up", "flatten", "flip", "floor", "gather", "gather_elements"]
-__all__ += ["gather_nd", "ge", "ge_scaled", "gelu", "group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish", "index_select"]
-__all__ += ["interpolate", "layer_norm", "le", "le_scaled", "leaky_relu", "log", "log_sigmoid", "logical_and", "logical_not", "logical_or"]
-__all__ += ["logical_xor", "lt", "lt_scaled", "lut", "masked_select", "matmul", "matmul_int", "matmul_quant", "max", "max_pool"]
-__all__ += ["max_pool3d", "max_pool_with_index", "max_scaled", "mean_std_scale", "min", "min_scaled", "mish", "mul", "mul_scaled"]
-__all__ += ["mul_shift", "ne", "ne_scaled", "neg", "nms", "nonzero", "normalize", "pad", "permute", "pow", "prelu", "quantise"]
-__all__ += ["real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "repeat", "requant"]
-__all__ += ["requant_fp_to_int", "requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor", "roll", "rope", "round"]
-__all__ += ["rsqrt", "scatter", "scatter_nd", "selu", "shape_fetch", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax"]
+__all__ += ["gather_nd", "ge", "ge_scaled", "gelu", "grid_sample", "group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish"]
+__all__ += ["index_select", "interpolate", "layer_norm", "le", "le_scaled", "leaky_relu", "log", "log_sigmoid", "logical_and"]
+__all__ += ["logical_not", "logical_or", "logical_xor", "lt", "lt_scaled", "lut", "masked_select", "matmul", "matmul_int", "matmul_quant"]
+__all__ += ["max", "max_pool", "max_pool3d", "max_pool_with_index", "max_scaled", "mean_std_scale", "min", "min_scaled", "mish", "mul"]
+__all__ += ["mul_scaled", "mul_shift", "ne", "ne_scaled", "neg", "nms", "nonzero", "normalize", "pad", "permute", "pow", "prelu"]
+__all__ += ["quantise", "real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "repeat"]
+__all__ += ["requant", "requant_fp_to_int", "requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor", "roll", "rope"]
+__all__ += ["round", "rsqrt", "scatter", "scatter_nd", "selu", "shape_fetch", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax"]
 __all__ += ["softmax_int", "softplus", "softsign", "sort", "sort_by_key", "split", "sqrt", "square", "squeeze", "stack", "sub"]
 __all__ += ["sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile", "topk", "transpose", "unique", "unsqueeze", "upsample"]
 __all__ += ["where", "yuv2rgb"]

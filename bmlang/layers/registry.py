@@ -35,6 +35,7 @@ FAMILIES: Final = (
     "elementwise_int",
     "elementwise_scaled",
     "gather",
+    "grid",
     "logic",
     "lookup",
     "matmul",

@@ -14,6 +14,7 @@ from bmlang.host.boxes import Nms
 from bmlang.host.layers import LAYER, HostLayer
 from bmlang.host.regions import RoiAlign, RoiExtractor
 from bmlang.host.registry import Array
+from bmlang.host.sampling import GridSample
 from bmlang.host.selection import FillUp
 from bmlang.host.sorting import Sort, TopK
 from tpukernel.dtypes import bf16, f32
@@ -76,6 +77,8 @@ def test_regions_of_any_size(height: int, width: int, scale: float, samples: int
         (38, RoiAlign(0, 1, 1, 0, True).data(), [np.zeros((1, 1, 2, 2), "f4"), np.zeros((1, 5), "f4")], "to 0 x 1"),
         (38, RoiAlign(1, 1, 1, 0, True).data(), [np.zeros((1, 1, 2, 2), "f4"), np.full((1, 5), 9, "f4")], "for 1 images"),
         (38, RoiAlign(9, 9, 1, 1 << 29, True).data(), [np.zeros((1, 1, 2, 2), "f4"), np.zeros((1, 5), "f4")], "points"),
+        (40, GridSample(2, 0, True).data(), [np.zeros((1, 1, 2, 2), "f4"), np.zeros((1, 1, 1, 2), "f4")], "method=2"),
+        (40, GridSample(0, 0, True).data(), [np.zeros((1, 1, 2, 2), "f4"), np.zeros((1, 1, 1, 3), "f4")], r"\(1, 1, 1, 3\)"),
         (
             OWN + 1004,
             RoiExtractor(1, 1, 0, True).data(),

@@ -223,6 +223,45 @@ def _roi_extractor(draw: Draw, dtype: Dtype) -> Example:
     return one(maps, body, np.stack(parts), ROI_STEPS * unit(f32) * 4)
 
 
+def _grid_sample(draw: Draw, dtype: Dtype) -> Example:
+    """Places in eighths, which all types have, and for which no step of the way to pixels is rounded."""
+    x = draw.numbers((draw.integer(1, 2), draw.integer(1, 4), draw.integer(1, 9), draw.integer(1, 9)), dtype)
+    grid = (draw.random.integers(-11, 12, (len(x), draw.integer(1, 5), draw.integer(1, 5), 2)) / 8).astype(dtype.numpy)
+    method, padding, aligned = (
+        draw.choice(("bilinear", "nearest")),
+        draw.choice(("zeros", "border", "reflection")),
+        bool(draw.integer(0, 1)),
+    )
+    wanted = np.zeros((*x.shape[:2], *grid.shape[1:3]))
+    for image, row, column in product(*map(range, (len(x), *grid.shape[1:3]))):
+        at = [_pixel(float(grid[image, row, column, 1 - axis]), x.shape[2 + axis], padding, aligned) for axis in range(2)]
+        spots = [_shares(each, method) for each in at]
+        for (down, share), (right, other) in product(*spots):
+            if 0 <= down < x.shape[2] and 0 <= right < x.shape[3]:
+                wanted[image, :, row, column] += wide(x)[image, :, down, right] * share * other
+
+    def body(a: Tensor, b: Tensor) -> Tensor:
+        return bm.grid_sample(a, b, method=method, padding=padding, align_corners=aligned)
+
+    return one([x, grid], body, wanted, 16 * unit(f32) * 4)
+
+
+def _pixel(place: float, size: int, padding: str, aligned: bool) -> float:
+    """The pixel of a place from -1 to 1."""
+    found = (place + 1) / 2 * (size - 1) if aligned else ((place + 1) * size - 1) / 2
+    low, high = (0.0, size - 1.0) if aligned else (-0.5, size - 0.5)
+    while padding == "reflection" and high > low and not low <= found <= high:
+        found = 2 * low - found if found < low else 2 * high - found
+    return min(max(found, 0.0), size - 1.0) if padding != "zeros" else found
+
+
+def _shares(place: float, method: str) -> list[tuple[int, float]]:
+    """The pixels along a dimension, and how much of each."""
+    if method == "nearest":
+        return [(int(place + (0.5 if place >= 0 else -0.5)), 1.0)]
+    return [(floor(place), 1 + floor(place) - place), (floor(place) + 1, place - floor(place))]
+
+
 OFFICIAL = "on the host, for all but 32-bit integers as the official library"
 OURS = "on the host, only with this runtime"
 OPERATORS = (
@@ -237,5 +276,6 @@ OPERATORS = (
     Operator("real_shape", EVERY, _real_shape, OURS),
     Operator("nms", FLOATS, _nms, "on the host, as the official library"),
     Operator("roi_align", FLOATS, _roi_align, "on the host, as the official library"),
+    Operator("grid_sample", FLOATS, _grid_sample, "on the host, as the official library"),
     Operator("roi_extractor", FLOATS, _roi_extractor, "on the host, as the official library"),
 )
