@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf, prod
 
 import numpy as np
 
@@ -11,9 +12,13 @@ from bmlang.layers.arrange import axis_of
 from bmlang.layers.base import FLOATS, Layer
 from bmlang.layers.cast import cast
 from bmlang.layers.compare import where
+from bmlang.layers.elementwise import min
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
+from bmlang.layers.gather import gather
 from bmlang.layers.pointwise import common_dtype
+from bmlang.layers.reduce import LONGEST_ROW, parts_of
 from bmlang.layers.registry import register
+from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Operand, Tensor, apply, here
 from tpukernel.dtypes import f32, i8, i16, i32, u8, u16
 from tpukernel.lang.signature import TensorSpec
@@ -64,11 +69,25 @@ class Arg(Layer):
         size = x.shape[axis]
         if x.dtype != f32:
             x = cast(x, f32)
+        if size > LONGEST_ROW and prod(x.shape[axis + 1 :]) == 1:
+            return reshape(_in_parts(x, size, attrs), self.infer([x.spec], attrs).shape)
         extreme = apply(f"bm::reduce_{method}", x, axis=axis, keepdims=True)
         hit = apply("bm::ge" if method == "max" else "bm::le", x, extreme)
         places = np.arange(size, dtype=np.float32).reshape(-1, *(1,) * (x.ndim - axis - 1))
         named = where(hit, places, -1.0 if attrs["last"] else size - 1.0)
         return cast(apply("bm::reduce_max" if attrs["last"] else "bm::reduce_min", named, axis=axis, keepdims=attrs["keepdims"]), i32)
+
+
+def _in_parts(x: Tensor, size: int, attrs: Mapping[str, Attribute]) -> Tensor:
+    """The index in long rows, the last dimension: that of the part with the extreme, then that in this part."""
+    method, last = attrs["method"], attrs["last"]
+    blocks = parts_of(reshape(x, (-1, size, 1)), LONGEST_ROW, -inf if method == "max" else inf)
+    outer, parts, part, _ = blocks.shape
+    tops = apply(f"bm::reduce_{method}", blocks, axis=(2, 3), keepdims=False)
+    which = apply("bm::arg", tops, method=method, axis=1, keepdims=False, last=last)
+    rows = gather(reshape(blocks, (-1, part)), which + (np.arange(outer) * parts).astype(np.int32))
+    inside = apply("bm::arg", rows, method=method, axis=1, keepdims=False, last=last)
+    return min(which * part + inside, size - 1)
 
 
 def argmax(x: Operand, axis: int = -1, keepdims: bool = False, *, last: bool = False) -> Tensor:

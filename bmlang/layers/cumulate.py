@@ -9,8 +9,9 @@ from typing import cast
 import numpy as np
 
 from bmlang.graph.graph import Array, Attribute
-from bmlang.layers.arrange import axis_of, pad
+from bmlang.layers.arrange import axis_of, pad, permute
 from bmlang.layers.base import FLOATS, Layer
+from bmlang.layers.indices import to_last
 from bmlang.layers.matmul import matmul
 from bmlang.layers.pointwise import common_dtype
 from bmlang.layers.reduce import reduce_sum
@@ -63,6 +64,9 @@ class Cumsum(Layer):
         axis = axis_of("cumsum", x.ndim, attrs["axis"])
         outer, size, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
         rows = reshape(x, (outer, size, inner))
+        if size > LONGEST and inner > 1:  # products with the triangle behind are ten times as fast for many of them
+            order, back = to_last(x.ndim, axis)
+            return permute(apply(self.name, permute(x, order), **{**attrs, "axis": -1}), back)
         if size > LONGEST:
             return reshape(_in_blocks(rows, attrs), x.shape)
         triangle = np.tri(size, k=-1 if attrs["exclusive"] else 0, dtype=np.float32)  # row i has ones up to i

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from bmlang.graph.dims import is_one, same_sizes
+from bmlang.graph.dims import has_dims, is_one, same_sizes
 from bmlang.layers.arrange import axis_of, concat, split, tile
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
 from bmlang.layers.gather import MANY_COMMANDS, gather
@@ -70,6 +70,8 @@ def repeat(x: Tensor, repeats: int | Sequence[int], axis: int) -> Tensor:
         if repeats < 1:
             raise OperatorArgumentError(f"repeat {repeats} times", position=here(), help="give 1 or more")
         before, after = x.shape[:place], x.shape[place + 1 :]
+        if prod(after) == 1 and not has_dims(size):  # single elements are moved in local memory
+            return _picked(x, [index // repeats for index in range(size * repeats)], place)
         apart = tile(reshape(x, (*before, size, 1, *after)), [*(1 for _ in before), 1, repeats, *(1 for _ in after)])
         return reshape(apart, (*before, size * repeats, *after))
     if len(repeats) != size or min(repeats) < 0 or sum(repeats) == 0:
@@ -99,14 +101,36 @@ def strided(x: Tensor, spans: Sequence[Span]) -> Tensor:
     """The elements of x at these places along each dimension."""
     if any(span.size < 1 for span in spans):
         raise ShapeError(f"nothing is left of x {list(x.shape)}", position=here(), help="take one element or more of each dimension")
-    start = [span.first if span.step > 0 else span.first + (span.size - 1) * span.step for span in spans]
-    size = [(span.size - 1) * abs(span.step) + 1 for span in spans]
-    if not same_sizes(size, x.shape):
-        x = x[tuple(slice(first, first + count) for first, count in zip(start, size, strict=True))]
-    for axis, span in enumerate(spans):
-        if span.step != 1 and not is_one(span.size):
-            x = flip(x, axis) if span.step == -1 else _every(x, axis, abs(span.step), backwards=span.step < 0)
+    boxes = [_box(x.shape, axis, span) for axis, span in enumerate(spans)]
+    if not same_sizes([count for _, count in boxes], x.shape):
+        x = x[tuple(slice(first, first + count) for first, count in boxes)]
+    for axis, (span, (begin, count)) in enumerate(zip(spans, boxes, strict=True)):
+        if span.step == 1 or is_one(span.size):
+            continue
+        if span.step == -1:
+            x = flip(x, axis)
+        elif has_dims((span.size, count)):
+            x = _every(x, axis, abs(span.step), backwards=span.step < 0)
+        elif count == span.size * span.step:  # one element of each row of `step`
+            rows = reshape(x, (*x.shape[:axis], span.size, span.step, *x.shape[axis + 1 :]))
+            x = rows[(..., span.first - begin, *(slice(None) for _ in x.shape[axis + 1 :]))]
+        else:
+            first = span.first - begin
+            x = _picked(x, range(first, first + span.size * span.step, span.step), axis)
     return x
+
+
+def _box(shape: Sequence[int], axis: int, span: Span) -> tuple[int, int]:
+    """The part of a dimension that is needed, its first element and size: from end to end; or whole rows as long as the step; or all of it,
+    where what is left out is little."""
+    _, size, step = span
+    low, extent = span.first if step > 0 else span.first + (size - 1) * step, (size - 1) * abs(step) + 1
+    if abs(step) == 1 or is_one(size) or has_dims((size, shape[axis])):
+        return low, extent
+    begin = min(low, shape[axis] - size * step)
+    if step > 1 and begin >= 0 and prod(shape[axis + 1 :]) > 1:
+        return begin, size * step
+    return (low, extent) if extent * 2 < shape[axis] else (0, shape[axis])
 
 
 def _every(x: Tensor, axis: int, step: int, *, backwards: bool) -> Tensor:

@@ -62,13 +62,9 @@ class Reduce(Layer):
         if size <= longest:
             return None
         kind = "sum" if self._kind == "mean" else self._kind
-        part = next((part for part in range(longest, longest // 8, -1) if size % part == 0), longest)
-        rows = reshape(x, (outer, size, inner))
-        if size % part:
-            rows = pad(rows, (0, 0, 0), (0, -size % part, 0), NEUTRAL[kind])
-        for _ in range(2):
-            rows = apply(f"bm::reduce_{kind}", reshape(rows, (outer, -1, part, inner)), axis=2, keepdims=False)
-            part = rows.shape[1]
+        parts = parts_of(reshape(x, (outer, size, inner)), longest, NEUTRAL[kind])
+        rows = apply(f"bm::reduce_{kind}", parts, axis=2, keepdims=False)
+        rows = apply(f"bm::reduce_{kind}", rows, axis=1, keepdims=False)
         kept = self.infer([x.spec], attrs).shape
         return reshape(rows * (1 / size) if self._kind == "mean" else rows, kept)
 
@@ -116,6 +112,15 @@ class Reduce(Layer):
 
 for _kind, _numpy in (("sum", np.sum), ("mean", np.mean), ("max", np.max), ("min", np.min)):
     add(Reduce(_kind, _numpy), __name__)
+
+
+def parts_of(x: Tensor, longest: int, neutral: float) -> Tensor:
+    """x (outer, size, inner) as (outer, parts, part, inner), parts of up to `longest` elements; the last one filled up with `neutral`."""
+    outer, size, inner = x.shape
+    part = next((part for part in range(longest, longest // 8, -1) if size % part == 0), longest)
+    if size % part:
+        x = pad(x, (0, 0, 0), (0, -size % part, 0), neutral)
+    return reshape(x, (outer, -1, part, inner))
 
 
 def reduce_sum(x: Operand, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:

@@ -50,6 +50,27 @@ def test_the_extreme_of_an_index_is_computed_once() -> None:
     agree(both, modes=("f32", "f16"), x=np.random.default_rng(0).permutation(210).reshape(3, 70).astype(np.float32))
 
 
+@pytest.mark.parametrize("shape", [(2, 1, 5, 8), (5, 8), (8,), (3, 1, 8), (1, 5, 1), (2, 3, 5, 8)])
+@pytest.mark.parametrize("interleaved", [True, False])
+def test_tables_of_rotations_are_repeated(shape: tuple[int, ...], interleaved: bool) -> None:
+    """To heads before the rows, between rows and pairs, and to all rows."""
+
+    @bm.function
+    def turned(x: bm.Tensor, cos: bm.Tensor, sin: bm.Tensor) -> bm.Tensor:
+        return bm.rope(x, cos, sin, interleaved)
+
+    agree(turned, modes=("f32",), x=numbers(2, 3, 5, 8), cos=numbers(*shape), sin=numbers(*shape, seed=1))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_long_running_sums(axis: int) -> None:
+    @bm.function
+    def summed(x: bm.Tensor) -> tuple[bm.Tensor, bm.Tensor]:
+        return bm.cumsum(x, axis), bm.cumsum(x, axis, exclusive=True, reverse=True)
+
+    agree(summed, modes=("f32",), x=numbers(300, 300))
+
+
 def test_sizes_are_a_constant() -> None:
     @bm.function
     def sizes(x: bm.Tensor) -> bm.Tensor:
