@@ -97,7 +97,7 @@ if TYPE_CHECKING:
     from bmlang.layers.power import pow
     from bmlang.layers.preprocess import mean_std_scale
     from bmlang.layers.quantise import dequantise, quantise, requant, requant_fp_to_int
-    from bmlang.layers.quantised import conv3d_quant, conv_quant, deconv_quant, matmul_quant, softmax_int
+    from bmlang.layers.quantised import activation_int, conv3d_quant, conv_quant, deconv_quant, matmul_quant, softmax_int
     from bmlang.layers.rearrange import extract, flip, repeat, roll
     from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_min, reduce_sum
     from bmlang.layers.regions import nms, roi_align, roi_extractor
@@ -199,7 +199,7 @@ HOMES = {
     "bmlang.layers.power": ("pow",),
     "bmlang.layers.preprocess": ("mean_std_scale",),
     "bmlang.layers.quantise": ("dequantise", "quantise", "requant", "requant_fp_to_int"),
-    "bmlang.layers.quantised": ("conv3d_quant", "conv_quant", "deconv_quant", "matmul_quant", "softmax_int"),
+    "bmlang.layers.quantised": ("activation_int", "conv3d_quant", "conv_quant", "deconv_quant", "matmul_quant", "softmax_int"),
     "bmlang.layers.rearrange": ("extract", "flip", "repeat", "roll"),
     "bmlang.layers.reduce": ("reduce_max", "reduce_mean", "reduce_min", "reduce_sum"),
     "bmlang.layers.regions": ("nms", "roi_align", "roi_extractor"),
@@ -225,22 +225,22 @@ HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = ["Dtype", "bf16", "f16", "f32", "i8", "i16", "i32", "u8", "u16", "u32"]
 __all__ += ["Function", "Layer", "Model", "Runtime", "Tensor", "compile", "function", "layer", "layer_check", "spec", "upto"]
-__all__ += ["a16matmul", "abs", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh", "argmax", "argmin"]
-__all__ += ["argsort", "avg_pool", "avg_pool3d", "avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or", "bit_xor", "broadcast_to"]
-__all__ += ["cast", "ceil", "clamp", "concat", "conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int", "conv_quant", "cos", "cosh"]
-__all__ += ["cumsum", "deconv", "deconv3d", "deconv3d_int", "deconv_int", "deconv_quant", "dequant_int", "dequantise", "div", "elu"]
-__all__ += ["embedding", "eq", "eq_scaled", "erf", "exp", "extract", "fill_up", "flatten", "flip", "floor", "gather", "gather_elements"]
-__all__ += ["gather_nd", "ge", "ge_scaled", "gelu", "grid_sample", "group_norm", "gt", "gt_scaled", "hard_sigmoid", "hard_swish"]
-__all__ += ["index_select", "interpolate", "layer_norm", "le", "le_scaled", "leaky_relu", "log", "log_sigmoid", "logical_and"]
-__all__ += ["logical_not", "logical_or", "logical_xor", "lt", "lt_scaled", "lut", "masked_select", "matmul", "matmul_int", "matmul_quant"]
-__all__ += ["max", "max_pool", "max_pool3d", "max_pool_with_index", "max_scaled", "mean_std_scale", "min", "min_scaled", "mish", "mul"]
-__all__ += ["mul_scaled", "mul_shift", "ne", "ne_scaled", "neg", "nms", "nonzero", "normalize", "pad", "permute", "pow", "prelu"]
-__all__ += ["quantise", "real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "relu", "relu6", "repeat"]
-__all__ += ["requant", "requant_fp_to_int", "requant_int", "reshape", "resize", "rms_norm", "roi_align", "roi_extractor", "roll", "rope"]
-__all__ += ["round", "rsqrt", "scatter", "scatter_nd", "selu", "shape_fetch", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "softmax"]
-__all__ += ["softmax_int", "softplus", "softsign", "sort", "sort_by_key", "split", "sqrt", "square", "squeeze", "stack", "sub"]
-__all__ += ["sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile", "topk", "transpose", "unique", "unsqueeze", "upsample"]
-__all__ += ["where", "yuv2rgb"]
+__all__ += ["a16matmul", "abs", "activation_int", "add", "add_scaled", "add_shift", "arccos", "arccosh", "arcsin", "arcsinh", "arctanh"]
+__all__ += ["argmax", "argmin", "argsort", "avg_pool", "avg_pool3d", "avg_pool_int", "batch_norm", "bit_and", "bit_not", "bit_or"]
+__all__ += ["bit_xor", "broadcast_to", "cast", "ceil", "clamp", "concat", "conv", "conv3d", "conv3d_int", "conv3d_quant", "conv_int"]
+__all__ += ["conv_quant", "cos", "cosh", "cumsum", "deconv", "deconv3d", "deconv3d_int", "deconv_int", "deconv_quant", "dequant_int"]
+__all__ += ["dequantise", "div", "elu", "embedding", "eq", "eq_scaled", "erf", "exp", "extract", "fill_up", "flatten", "flip", "floor"]
+__all__ += ["gather", "gather_elements", "gather_nd", "ge", "ge_scaled", "gelu", "grid_sample", "group_norm", "gt", "gt_scaled"]
+__all__ += ["hard_sigmoid", "hard_swish", "index_select", "interpolate", "layer_norm", "le", "le_scaled", "leaky_relu", "log"]
+__all__ += ["log_sigmoid", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "lt_scaled", "lut", "masked_select", "matmul"]
+__all__ += ["matmul_int", "matmul_quant", "max", "max_pool", "max_pool3d", "max_pool_with_index", "max_scaled", "mean_std_scale", "min"]
+__all__ += ["min_scaled", "mish", "mul", "mul_scaled", "mul_shift", "ne", "ne_scaled", "neg", "nms", "nonzero", "normalize", "pad"]
+__all__ += ["permute", "pow", "prelu", "quantise", "real_shape", "reciprocal", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum"]
+__all__ += ["relu", "relu6", "repeat", "requant", "requant_fp_to_int", "requant_int", "reshape", "resize", "rms_norm", "roi_align"]
+__all__ += ["roi_extractor", "roll", "rope", "round", "rsqrt", "scatter", "scatter_nd", "selu", "shape_fetch", "sigmoid", "sign", "silu"]
+__all__ += ["sin", "sinh", "slice", "softmax", "softmax_int", "softplus", "softsign", "sort", "sort_by_key", "split", "sqrt", "square"]
+__all__ += ["squeeze", "stack", "sub", "sub_scaled", "sub_shift", "sum_pool", "swish", "tan", "tanh", "tile", "topk", "transpose", "unique"]
+__all__ += ["unsqueeze", "upsample", "where", "yuv2rgb"]
 
 
 def __getattr__(name: str) -> object:

@@ -1,26 +1,29 @@
-"""Operators of quantised models: products of 8-bit integers and what makes 8 bits of them again, functions of 8-bit integers.
+"""Operators of quantised models: products of 8-bit integers and what makes 8 bits of them again, functions of integers by tables.
 
 Sums are made narrow by integers: by a multiplier of 31 bits and a shift, which are nearer to the scale than f32 is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from bmlang.graph.graph import Array
 from bmlang.layers.conv3d import conv3d_int
-from bmlang.layers.conv_int import conv_int, deconv_int
-from bmlang.layers.errors import OperatorArgumentError
+from bmlang.layers.conv_int import BYTES, conv_int, deconv_int
+from bmlang.layers.errors import OperatorArgumentError, ShapeError
+from bmlang.layers.lookup import LENGTH, lut
 from bmlang.layers.matmul_int import matmul_int
 from bmlang.layers.quantise import dequantise, quantise
+from bmlang.layers.reference import run_reference
 from bmlang.layers.requant_int import requant_int
 from bmlang.layers.softmax import softmax
-from bmlang.layers.tensor import Operand, Tensor, here
-from tpukernel.dtypes import Dtype, i8
+from bmlang.layers.tensor import Operand, Tensor, Tracer, here
+from tpukernel.dtypes import Dtype, dtype_of, i8
+from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["conv3d_quant", "conv_quant", "deconv_quant", "matmul_quant", "softmax_int"]
+__all__ = ["activation_int", "conv3d_quant", "conv_quant", "deconv_quant", "matmul_quant", "softmax_int"]
 
 Numbers = float | Sequence[float] | Array
 Points = int | Sequence[int] | Array
@@ -190,3 +193,44 @@ def softmax_int(
     """
     numbers = softmax(dequantise(x, scales[0], zero_points[0]), axis)
     return quantise(numbers, scales[1], zero_points[1], x.dtype if dtype is None else dtype, rounding=rounding)
+
+
+def activation_int(
+    x: Tensor,
+    function: Callable[[Tensor], Tensor],
+    scales: tuple[float, float],
+    zero_points: tuple[int, int] = (0, 0),
+    dtype: Dtype | str | None = None,
+    *,
+    rounding: str = "half_to_even",
+) -> Tensor:
+    """A function of each number by itself, on integers that stand for numbers; of 8 bits by a table, which numpy makes beforehand.
+
+    Args:
+        x: i8 or u8; i16 and u16 are computed as floats.
+        function: what numbers become, made of operators that work element by element: `bm.sigmoid`, `lambda x: bm.elu(x, 0.5)`.
+        scales: what a step of x and of the result means: numbers above 0.
+        zero_points: the integers of x and of the result that mean 0.
+        dtype: of the result: that of x, bm.i8, bm.u8, bm.i16 or bm.u16.
+        rounding: as of `quantise`.
+
+    Raises:
+        ShapeError: the function gives another shape.
+    """
+    target = x.dtype if dtype is None else dtype_of(dtype)
+
+    def through(numbers: Tensor) -> Tensor:
+        return quantise(function(dequantise(numbers, scales[0], zero_points[0])), scales[1], zero_points[1], target, rounding=rounding)
+
+    if x.dtype not in BYTES:
+        return through(x)
+    tracer = Tracer("table")
+    made = through(tracer.input("every", TensorSpec((LENGTH,), x.dtype)))
+    if made.shape != (LENGTH,):
+        raise ShapeError(
+            f"the function of activation_int makes {list(made.shape)} of {LENGTH} numbers",
+            position=here(),
+            help="use operators that work element by element",
+        )
+    every = np.arange(LENGTH).astype(np.uint8).view(x.dtype.numpy)
+    return lut(x, run_reference(tracer.graph({"table": made}), {"every": every})[made.name])

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 import bmlang as bm
-from bmlang.layers.reference import run_reference
 from bmlang.layers.tensor import Tensor as Value
-from bmlang.layers.tensor import Tracer
 from bmlang.tpulang.dtypes import DTYPES
 from bmlang.tpulang.operator import check
 from bmlang.tpulang.tensor import Tensor
@@ -79,9 +75,5 @@ def through(x: Value, function: Callable[[Value], Value], source: Meaning, targe
 
 def by_table(x: Value, function: Callable[[Value], Value], source: Meaning, target: Meaning, dtype: str, rounding: str) -> Value:
     """`through` of a function of each number by itself, on integers of 8 bits: the results of all 256 are a table of the model."""
-    kind = x.dtype
-    tracer = Tracer("table")
-    every = tracer.input("every", bm.spec((256,), kind))
-    graph = tracer.graph({"table": through(every, function, source, target, dtype, rounding)})
-    values = run_reference(graph, {"every": np.arange(256).astype(np.uint8).view(kind.numpy)})
-    return bm.lut(x, values[graph.outputs[0]])
+    scales, points = (source.scale, target.scale), (source.zero_point, target.zero_point)
+    return bm.activation_int(x, function, scales, points, DTYPES[dtype], rounding=rounding)

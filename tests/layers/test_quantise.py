@@ -168,3 +168,21 @@ def test_what_does_not_fit_is_refused(name: str, dtype: Dtype, arguments: dict[s
 
     with pytest.raises(error):
         bm.function(refused).traced({"x": bm.spec((2, 3, 5), dtype)})
+
+
+def test_a_function_by_table_keeps_the_shape() -> None:
+    @bm.function
+    def summed(x: bm.Tensor) -> bm.Tensor:
+        return bm.activation_int(x, lambda numbers: bm.reduce_sum(numbers, 0), (1.0, 1.0))
+
+    with pytest.raises(ShapeError, match="the function of activation_int makes"):
+        summed.traced({"x": bm.spec((4, 5), "i8")})
+
+
+def test_scales_of_products() -> None:
+    @bm.function
+    def product(x: bm.Tensor) -> bm.Tensor:
+        return bm.matmul_quant(x, np.ones((5, 2), np.int8), a_scale=1.0, b_scale=[1.0, -1.0], output_scale=1.0)
+
+    with pytest.raises(OperatorArgumentError, match="scales of matmul_quant are"):
+        product.traced({"x": bm.spec((4, 5), "i8")})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -20,6 +21,12 @@ __all__ = ["OPERATORS"]
 
 BYTES = (i8, u8)
 NARROW = (i8, u8, i16, u16)
+
+FUNCTIONS: Sequence[tuple[Callable[[Tensor], Tensor], Callable[[Reals], Reals]]] = (
+    (bm.tanh, np.tanh),
+    (bm.relu, lambda x: np.maximum(x, 0)),
+    (lambda x: bm.exp(x) * 0.25, lambda x: np.exp(x) / 4),
+)
 
 
 class _Scales:
@@ -173,10 +180,22 @@ def _softmax_int(draw: Draw, dtype: Dtype) -> Example:
     return one([x], lambda tensor: bm.softmax_int(tensor, axis, scales, points, target), wanted, close.astype(np.float64))
 
 
+def _activation_int(draw: Draw, dtype: Dtype) -> Example:
+    x, target = draw.integers(draw.shape(1500), dtype), draw.choice(NARROW)
+    scales = (6 / dtype.limits[1], 4 / target.limits[1])
+    points = (draw.integer(0, 9), draw.integer(0, 9))
+    function, numpy = draw.choice(FUNCTIONS)
+    numbers = numpy((wide(x) - points[0]) * scales[0]) / scales[1]
+    close = np.abs(2 * numbers - np.rint(2 * numbers)) <= 2 * 64 * unit(f32) * (np.abs(numbers) + 1)
+    wanted = np.clip(np.rint(np.clip(numbers, -1e9, 1e9)) + points[1], *target.limits)
+    return one([x], lambda tensor: bm.activation_int(tensor, function, scales, points, target), wanted, close.astype(np.float64))
+
+
 OPERATORS = (
     Operator("conv_quant", BYTES, _conv_quant),
     Operator("deconv_quant", BYTES, _deconv_quant),
     Operator("conv3d_quant", BYTES, _conv3d_quant),
     Operator("matmul_quant", BYTES, _matmul_quant),
     Operator("softmax_int", NARROW, _softmax_int),
+    Operator("activation_int", NARROW, _activation_int, "of 8 bits: a table that numpy makes when the model is compiled"),
 )
