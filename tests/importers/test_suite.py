@@ -6,35 +6,30 @@ import pytest
 
 from tests.support.onnx_suite import RIGHT, of_module, outcome
 
-MODULES = {
-    "abs": 0,
-    "argmax": 0,
-    "averagepool": 0,
-    "batchnorm": 0,
-    "clip": 0,
-    "conv": 0,
-    "cumsum": 1,
-    "einsum": 0,
-    "gathernd": 0,
-    "gru": 0,
-    "if": 2,
-    "isnan": 0,
-    "layernormalization": 0,
-    "maxpool": 2,
-    "mod": 1,
-    "nonmaxsuppression": 0,
-    "pad": 0,
-    "qlinearconv": 0,
-    "reduce_log_sum_exp": 1,
-    "resize": 0,
-    "scatterelements": 4,
-    "slice": 1,
-    "softmax": 0,
-    "split": 2,
-    "where": 0,
-}
-"""By module of the suite: how many of its cases are refused by name (double precision, several values for one place, no elements)."""
-AT_MOST = 6
+MODULES = (
+    "argmax",
+    "batch_normalization",
+    "clip",
+    "conv",
+    "einsum",
+    "gathernd",
+    "isnan",
+    "lrn",
+    "mod",
+    "nonmaxsuppression",
+    "pad",
+    "qlinearconv",
+    "reducemax",
+    "rnn",
+    "scatterelements",
+    "slice",
+    "softplus",
+    "spacetodepth",
+    "split",
+    "topk",
+    "where",
+)
+AT_MOST = 3
 """Cases of a module that are run."""
 
 
@@ -42,8 +37,7 @@ AT_MOST = 6
 def test_results_are_right_or_refused_by_name(module: str) -> None:
     cases = of_module(module)
     assert cases
-    found = {case.name: outcome(case) for case in cases[:AT_MOST]}
-    wrong = [f"{name}: {each.kind}: {each.told}" for name, each in found.items() if each.kind not in (*RIGHT, "refused")]
-    assert not wrong, "\n".join(wrong)
-    refused = [f"{name}: {each.told}" for name, each in found.items() if each.kind == "refused"]
-    assert len(refused) <= MODULES[module], "\n".join(refused)
+    for case in sorted(cases, key=lambda case: not case.counted)[:AT_MOST]:
+        found = outcome(case)
+        allowed = (*RIGHT, *(() if case.counted else ("refused",)))
+        assert found.kind in allowed, f"{case.name}: {found.kind}: {found.told}"
