@@ -66,6 +66,7 @@ def test_doctor_finds_libraries(tpukernel: Command, tmp_path: Path, monkeypatch:
 
 def test_doctor_works_on_a_broken_installation(tpukernel: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """That is what it is for."""
+    monkeypatch.delenv("TPUKERNEL_CACHE", raising=False)
     for name in ("llvmlite", "llvmlite.binding", "platformdirs"):
         monkeypatch.setitem(sys.modules, name, None)
     run = tpukernel("doctor")

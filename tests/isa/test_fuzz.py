@@ -22,7 +22,7 @@ from tpukernel.isa import Instruction, decode, encode
 from tpukernel.isa.errors import IsaError, StreamError
 from tpukernel.isa.listing import line
 
-EXAMPLES = {5: 200, 60: 10_000}.get(settings.default.max_examples, 100_000) if settings.default else 10_000
+EXAMPLES = {5: 200, 60: 2_000}.get(settings.default.max_examples, 10_000) if settings.default else 10_000
 ENGINES: tuple[Engine, Engine] = ("tiu", "gdma")
 SEEDS: dict[Engine, list[bytes]] = {
     "tiu": [case.tiu for case in golden_cases() if case.tiu] + [s.data for s in official_streams().values() if s.engine == "tiu"],

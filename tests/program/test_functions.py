@@ -274,7 +274,7 @@ def test_two_compilations_give_equal_bytes(monkeypatch: pytest.MonkeyPatch, tmp_
 
 def test_the_graph_after_each_pass_is_left_in_a_folder(tmp_path: Path) -> None:
     bm.compile(swish_gate, stages=STAGES, mode="f16", dump_dir=tmp_path)
-    names = [f"swish_gate.{number:02}-{name}.txt" for number, name in enumerate(["traced", *(name for name, _ in PASSES)])]
+    names = [f"swish_gate.{number:02}-{name}.txt" for number, name in enumerate(["traced", *(each.name for each in PASSES)])]
     for stage in ("stage0", "stage1"):
         assert sorted(path.name for path in (tmp_path / stage).iterdir()) == names
     first, last = ((tmp_path / "stage1" / name).read_text(encoding="utf-8") for name in (names[0], names[-1]))

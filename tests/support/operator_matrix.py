@@ -1,13 +1,14 @@
 """The matrix of operators: every operator with every data type and three shapes, on the simulator and on the official runtime.
 
-`python -m tests.support.operator_matrix` makes the rows that docs/operators.md lacks, with names behind it also those of these operators, and
-with `--all` every row. The page is written after each operator, so that an interrupted run is not lost.
+`python -m tests.support.operator_matrix` makes the rows that docs/operators.md lacks, with names behind it also those of these operators,
+and with `--all` every row. The page is written after each operator, so that an interrupted run is not lost.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,13 +18,13 @@ from pathlib import Path
 from bmlang.bmodel import load
 from bmlang.host import OWN
 from tests.support.official_runtime import Official, Request, official_outputs
-from tests.support.operator_runs import Run, run_of
+from tests.support.operator_runs import Run, dynamic_outcome, run_of
 from tests.support.operators import OPERATORS, Example, Operator
 from tests.support.oracle import oracle_available
 from tpukernel.dtypes import Dtype
 from tpukernel.files import save_atomically
 
-__all__ = ["PAGE", "Cell", "cells", "differences"]
+__all__ = ["PAGE", "Cell", "cells", "differences", "dynamic_cell"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
 SEEDS = (0, 1, 2)
@@ -37,13 +38,15 @@ Made by `python -m tests.support.operator_matrix`; do not edit. Each operator of
 * reference: within bounds that follow from how it is computed of a reference in float64 (or exact, for integers) that was written apart
   from the layers.
 * compiled: a call, the compiled model and the saved file that was read again give the same bits.
+* dynamic: a dynamic net elaborated for the same shapes gives the same bits. `fixed` are uses with no size that may vary; with a
+  [BML104](errors/BML104.md) the operator is used in a way that depends on the size itself, which the net refuses.
 * official: Sophgo's own runtime and emulator give the same bits for the file. Files with operators of the host that are ours alone it has
   to refuse; their number is in brackets.
 
 Names without a function of `bm` are layers that the compiler adds.
 
-| operator | type | reference | compiled | official | shapes | remark |
-| --- | --- | --- | --- | --- | --- | --- |
+| operator | type | reference | compiled | dynamic | official | shapes | remark |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -120,7 +123,14 @@ class _Row:
         counts = [_counted(count, len(self.uses)) for count in (reference, compiled, identical)]
         if ours:
             counts[2] += f" ({ours} refused)"
+        counts.insert(2, dynamic_cell(self.uses))
         return f"| `{first.operator.name}` | {first.dtype.name} | {' | '.join(counts)} | {shapes} | {first.operator.remark} |\n"
+
+
+def dynamic_cell(uses: Sequence[Cell]) -> str:
+    """What became of the uses as dynamic nets: the outcome of all of them, or how often there was which."""
+    outcomes = Counter(dynamic_outcome(cell.example, str(cell), cell.run) for cell in uses)
+    return next(iter(outcomes)) if len(outcomes) == 1 else ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
 
 
 def _counted(good: int, every: int) -> str:

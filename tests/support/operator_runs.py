@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import bmlang as bm
+from bmlang.compiler.errors import CompileArgumentError
 from bmlang.graph.graph import Array
 from tests.support.operators import Example
 from tpukernel.dtypes import dtype_of
+from tpukernel.errors import TpuError
 
-__all__ = ["Run", "run_of"]
+__all__ = ["FIXED", "SAME", "Run", "dynamic_outcome", "run_of"]
+
+SAME, FIXED = "same", "fixed"
+"""Outcomes of a dynamic net: the bits of the static one, and that there is no size that could vary."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +59,19 @@ def run_of(example: Example, name: str) -> Run:
     file = model.bmodel.to_bytes()
     layers = frozenset(node.op for node in function.traced(specs).nodes)
     return Run(file, function.run(example.named), model.run(**example.named), bm.Runtime(file)[name].run(example.named), layers)
+
+
+def dynamic_outcome(example: Example, name: str, run: Run) -> str:
+    """What a dynamic net of the example gives for its shapes: `SAME` as the static one, `FIXED`, "other bits", or the code of an error."""
+    specs = {key: bm.spec(array.shape, dtype_of(array.dtype)) for key, array in example.named.items()}
+    try:
+        file = bm.compile(example.function(name), stages=[specs], dynamic=True).bmodel.to_bytes()
+    except CompileArgumentError:
+        return FIXED
+    except TpuError as error:
+        return error.code
+    found = bm.Runtime(file)[name].run(example.named)
+    same = found.keys() == run.called.keys() and all(
+        array.shape == found[key].shape and array.tobytes() == found[key].tobytes() for key, array in run.called.items()
+    )
+    return SAME if same else "other bits"
