@@ -48,6 +48,8 @@ def _best_of(group: Group, chip: Chip, *, square: bool) -> Cut | None:
     best: Cut | None = None
     worse = 0
     for size in sizes_to_try(group.anchor.form, chip, square=square):
+        if size != group.anchor.form.out and not group.may_be_cut:
+            break
         found = _cut(group, size, chip)
         if found is None:
             continue

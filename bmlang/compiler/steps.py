@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from bmlang.compiler.arena import Buffer, Life
 from bmlang.graph.graph import Array, Node
@@ -61,6 +62,12 @@ class Group:
     def anchor(self) -> Work:
         """The node whose result is cut into slices."""
         return self.works[-1]
+
+    @cached_property
+    def may_be_cut(self) -> bool:
+        """Whether a slice of the last result is one of all results that are stored."""
+        shapes = {name: shape for work in self.works for name, shape in work.shapes()}
+        return all(shapes[name] == self.anchor.form.out for name in self.stored)
 
 
 @dataclass(frozen=True)
@@ -193,7 +200,7 @@ class _Builder:
     def run(self, size: Dim4) -> Steps | None:
         form = self._group.anchor.form
         slices = list(pieces(form.out, size))
-        if len(slices) > 1 and any(self._shapes[name] != form.out for name in self._group.stored):
+        if len(slices) > 1 and not self._group.may_be_cut:
             return None
         for box in slices:
             needed = self._needed(box)

@@ -13,6 +13,7 @@ from bmlang.graph.dims import is_one, same_sizes
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import Call, Layer, LocalForm
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
+from bmlang.layers.pad_forms import pad_form
 from bmlang.layers.pointwise import common_dtype
 from bmlang.layers.registry import register
 from bmlang.layers.shape import reshape, unsqueeze
@@ -143,6 +144,9 @@ class Pad(_Moving):
         before, after = cast("tuple[int, ...]", attrs["before"]), cast("tuple[int, ...]", attrs["after"])
         widths = list(zip(before, after, strict=True))
         return np.pad(x, widths, constant_values=np.asarray(attrs["value"], x.dtype))
+
+    def local(self, call: Call) -> LocalForm | None:
+        return pad_form(call, cast("tuple[int, ...]", call.attrs["before"]), cast("float", call.attrs["value"]))
 
     def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
         (out,), (x,) = outs, ins
