@@ -12,7 +12,7 @@ from bmlang.layers.registry import layer_of
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.errors import ShapeError
 
-__all__ = ["Cut", "best_cut", "fits"]
+__all__ = ["MANY", "Cut", "best_cut", "fits"]
 
 WORSE, WORSE_OF_MANY = 3, 1
 """After this many ways that are slower than the best one, finer ones are not tried; fewer for groups of many nodes."""
@@ -21,11 +21,19 @@ MANY = 4
 
 @dataclass(frozen=True)
 class Cut:
-    """A group in steps, with the estimated cycles; `whole` where the last result is made in one piece."""
+    """A group in steps.
+
+    Attributes:
+        steps: the steps.
+        cycles: what they are estimated to take.
+        whole: whether the last result is made in one piece.
+        fineness: how many coarser ways there are.
+    """
 
     steps: Steps
     cycles: int
     whole: bool
+    fineness: int = 0
 
 
 def fits(steps: Steps, chip: Chip) -> bool:
@@ -33,24 +41,30 @@ def fits(steps: Steps, chip: Chip) -> bool:
     return place(steps.lives(), chip.lane_bytes - steps.scratch)
 
 
-def best_cut(group: Group, chip: Chip) -> Cut | None:
-    """The fastest way; None when no way fits."""
-    best = _best_of(group, chip, square=False)
+def best_cut(group: Group, chip: Chip, coarsest: int = 0) -> Cut | None:
+    """The fastest way; None when no way fits.
+
+    Args:
+        group: the nodes.
+        chip: the chip.
+        coarsest: so many ways, which are coarser than all others, are not tried: what did not fit for some nodes does not for more.
+    """
+    best = _best_of(group, chip, coarsest, square=False)
     elementwise = all(layer_of(work.node.op).elementwise for work in group.works)
     if elementwise or len(group.works) >= MANY or (best is not None and best.whole):
         return best
-    other = _best_of(group, chip, square=True)
+    other = _best_of(group, chip, 0, square=True)
     return min((way for way in (best, other) if way is not None), key=lambda way: way.cycles, default=None)
 
 
-def _best_of(group: Group, chip: Chip, *, square: bool) -> Cut | None:
+def _best_of(group: Group, chip: Chip, coarsest: int, *, square: bool) -> Cut | None:
     """The fastest of a row of ways, from coarse to fine."""
     best: Cut | None = None
     worse = 0
-    for size in sizes_to_try(group.anchor.form, chip, square=square):
+    for fineness, size in enumerate(sizes_to_try(group.anchor.form, chip, square=square)):
         if size != group.anchor.form.out and not group.may_be_cut:
             break
-        found = _cut(group, size, chip)
+        found = _cut(group, size, fineness, chip) if fineness >= coarsest else None
         if found is None:
             continue
         if best is None or found.cycles < best.cycles:
@@ -62,7 +76,7 @@ def _best_of(group: Group, chip: Chip, *, square: bool) -> Cut | None:
     return best
 
 
-def _cut(group: Group, size: tuple[int, int, int, int], chip: Chip) -> Cut | None:
+def _cut(group: Group, size: tuple[int, int, int, int], fineness: int, chip: Chip) -> Cut | None:
     for keep in (True, False):
         try:
             steps = build(group, size, chip, keep=keep)
@@ -71,7 +85,7 @@ def _cut(group: Group, size: tuple[int, int, int, int], chip: Chip) -> Cut | Non
         if steps is None:
             return None
         if fits(steps, chip):
-            return Cut(steps, cycles_of(steps, chip), size == group.anchor.form.out)
+            return Cut(steps, cycles_of(steps, chip), size == group.anchor.form.out, fineness)
     return None
 
 

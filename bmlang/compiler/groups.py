@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bmlang.compiler.canonical import elementwise_parts
-from bmlang.compiler.cut import Cut, best_cut, needed_cut
+from bmlang.compiler.cut import MANY, Cut, best_cut, needed_cut
 from bmlang.compiler.errors import NoFormError
 from bmlang.compiler.sides import bounds_of, host_calls
 from bmlang.compiler.steps import Group, Work
@@ -23,6 +23,8 @@ __all__ = ["Alias", "Emitted", "Hosted", "Planned", "call_of", "plan"]
 
 TOLERANCE = 1.05
 """A group may be estimated to be this much slower than its parts: what it spares shows when the node that joins them comes."""
+MARGIN = 1
+"""A group of many nodes is tried in ways that are this much coarser than what is best without its last node."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,10 @@ class _Planner:
         if groups is None:
             return None
         cuts: list[Cut] = []
+        known = len(groups) == len(group.cuts) == 1 and len(group.nodes) >= MANY
+        coarsest = max(group.cuts[0].fineness - MARGIN, 0) if known else 0
         for each in groups:
-            cut = best_cut(each, self._chip)
+            cut = best_cut(each, self._chip, coarsest)
             if cut is None:
                 return None
             cuts.append(cut)

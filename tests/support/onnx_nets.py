@@ -119,8 +119,8 @@ def resnet18(size: int = 224, width: float = 1.0, classes: int = 1000) -> ModelP
     return net.model({"image": (1, 3, size, size)}, [logits])
 
 
-def mobilenet_v2(size: int = 224, width: float = 1.0, classes: int = 1000) -> ModelProto:
-    """A MobileNetV2: inverted residuals with depthwise convolutions and `Clip` as its activation."""
+def mobilenet_v2(size: int = 224, width: float = 1.0, classes: int = 1000, most: int = 4) -> ModelProto:
+    """A MobileNetV2: inverted residuals, at most so many of a kind, with depthwise convolutions and `Clip` as its activation."""
     net = NetBuilder("mobilenet_v2", channels={"image": 3})
     low, high = net.number(0), net.number(6)
 
@@ -133,7 +133,7 @@ def mobilenet_v2(size: int = 224, width: float = 1.0, classes: int = 1000) -> Mo
         (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)
     ):  # fmt: skip
         (channels,) = _widths((channels,), width)
-        for turn in range(count):
+        for turn in range(min(count, most)):
             inner, wide = x, net.channels[x] * expand
             if expand > 1:
                 inner = block(inner, wide, 1)
@@ -204,7 +204,7 @@ def unet(size: int = 96, width: int = 16) -> ModelProto:
 
 NETS: Final[Mapping[str, Callable[[], ModelProto]]] = {
     "resnet18": lambda: resnet18(64, 0.25, 20),
-    "mobilenet_v2": lambda: mobilenet_v2(64, 0.25, 20),
+    "mobilenet_v2": lambda: mobilenet_v2(64, 0.25, 20, 1),
     "transformer": lambda: transformer(24, 64, 4),
     "unet": lambda: unet(48, 8),
 }
