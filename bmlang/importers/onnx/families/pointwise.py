@@ -102,7 +102,7 @@ def _arctan(node: OnnxNode) -> Tensor:
 
 
 def near_zero(coarse: Tensor, x: Tensor, *series: float) -> Tensor:
-    """A function that is as exact as numbers around 1 are (as the tensor unit's), and near 0 x * (1 + s0 * x ** 2 + s1 * x ** 4 ...)."""
+    """A function that is as exact as numbers around 1 are; near 0, x times a series in the square of x that begins with 1."""
     squared = ew.square(x)
     terms = ew.mul(squared, series[-1])
     for factor in series[-2::-1]:

@@ -44,7 +44,7 @@ def _reflected(x: Tensor, size: int, align: bool) -> Tensor:
 PADDINGS: Final[Mapping[str, Callable[[Tensor, int, bool], Tensor]]] = {
     "border": lambda x, size, _: _limited(x, size),
     "reflection": lambda x, size, align: _limited(_reflected(x, size, align), size),
-    "zeros": lambda x, *_: x,
+    "zeros": lambda x, _, __: x,
 }
 """By name: where a place beyond the edges is looked at."""
 
