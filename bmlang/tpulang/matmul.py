@@ -10,10 +10,10 @@ import bmlang as bm
 from bmlang.graph.graph import Array
 from bmlang.layers.tensor import Tensor as Value
 from bmlang.tpulang.dtypes import DTYPES
-from bmlang.tpulang.operator import BYTES, FLOATS, check, given, known, made, needs, not_yet, operator, plain, single, value
+from bmlang.tpulang.operator import BYTES, FLOATS, check, given, known, made, needs, operator, plain, single, value
 from bmlang.tpulang.quant import requant_modes
 from bmlang.tpulang.tensor import Numbers, Tensor, Whole
-from bmlang.tpulang.weights import float8
+from bmlang.tpulang.weights import float8, unpacked
 from tpukernel.dtypes import f32
 
 __all__ = ["a16matmul", "fp8matmul", "matmul", "matmul_int", "matmul_quant", "matmulrq_int_op", "merger_matmul"]
@@ -202,9 +202,18 @@ def a16matmul(
     check(out_dtype in ("float32", "float16"), f"out_dtype is {out_dtype}", "choose float32 or float16")
     needs(weight, "int32")
     needs(zp, "int32")
-    for each, what in ((weight, "weight"), (zp, "zp"), (scale, "scale")):
-        known(each, what)
-    raise not_yet("products with packed weights")
+    integers = unpacked(known(weight, "weight"), bits, 0)
+    points = unpacked(known(zp, "zp"), bits, 1).astype(np.int32) + 1  # packed less 1
+    check(int(points.max()) < 1 << bits, f"zero point {int(points.max())} with {bits} bits", f"give {(1 << bits) - 1} or less")
+    factors = known(scale, "scale").astype(np.float32)
+    rows, columns = integers.shape
+    check(
+        rows % group_size == 0 and factors.shape == points.shape == (rows // group_size, columns),
+        f"weights {[rows, columns]} with scales {list(factors.shape)} and zero points {list(points.shape)}",
+        f"give {group_size} rows of the weights for one of the others",
+    )
+    found = bm.a16matmul(value(input), integers, factors, points, bits=bits, group_size=group_size)
+    return made(_biased(found, bias, out_dtype), out_name)
 
 
 @operator

@@ -16,13 +16,11 @@ from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError
 from bmlang.layers.tensor import Operand, here
 from bmlang.layers.tensor import Tensor as Value
 from bmlang.tpulang.dtypes import DTYPES
-from bmlang.tpulang.errors import NotInTpuLangError
 from bmlang.tpulang.graph import Operator, current
 from bmlang.tpulang.tensor import Numbers, Scalar, Tensor, Whole
 
 __all__ = [
     "BYTES", "FLOATS", "OPERATORS", "Number", "check", "coefficient", "data_of", "given", "is_bytes", "known", "lists", "made", "needs",
-    "not_yet",
     "number_of", "operand", "operator", "plain", "single", "value", "whole",
 ]  # fmt: skip
 
@@ -135,13 +133,6 @@ def needs(tensor: Tensor | Scalar, *dtypes: str) -> None:
         raise OperatorDtypeError(
             f"{_running.get()} does not work on {told}, which is {tensor.dtype}", position=here(), help=f"it works on {', '.join(dtypes)}"
         )
-
-
-def not_yet(what: str) -> NotInTpuLangError:
-    """The error of what `bmlang` has no operator for."""
-    return NotInTpuLangError(
-        f"{_running.get()} is not there: bmlang has no operator for {what}", position=here(), help="compute it with other operators"
-    )
 
 
 def is_bytes(*tensors: Tensor | Scalar) -> bool:

@@ -7,8 +7,9 @@ from typing import Final
 
 import bmlang as bm
 from bmlang.layers.tensor import here
+from bmlang.tpulang.dtypes import rounding_named
 from bmlang.tpulang.errors import NotInTpuLangError
-from bmlang.tpulang.operator import FLOATS, check, known, made, needs, not_yet, operator
+from bmlang.tpulang.operator import FLOATS, check, known, made, needs, operator
 from bmlang.tpulang.operator import value as value_of
 from bmlang.tpulang.select import places
 from bmlang.tpulang.tensor import Tensor
@@ -18,7 +19,7 @@ __all__ = [
 ]  # fmt: skip
 
 COORDINATES: Final = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
-FORMATS: Final = ("I420", "YV12", "NV12", "NV21")
+FORMATS: Final = ("i420", "yv12", "nv12", "nv21")
 """The numbers of formats of images in brightness and colour."""
 
 
@@ -132,7 +133,9 @@ def yuv2rgb(
     check(ImageOutFormatAttr.upper() == "UINT8", f"ImageOutFormatAttr is {ImageOutFormatAttr}", "choose UINT8")
     check(formula_mode in ("_601_limited", "_601_full"), f"formula_mode is {formula_mode}", "choose _601_limited or _601_full")
     check(round_mode in ("HalfAwayFromZero", "HalfToEven"), f"round_mode is {round_mode}", "choose HalfAwayFromZero or HalfToEven")
-    raise not_yet("images in brightness and colour")
+    order, formula = "rgb" if dst_format == 4 else "bgr", formula_mode.removeprefix("_")
+    found = bm.yuv2rgb(value_of(inputs), FORMATS[src_format], order, formula=formula, rounding=rounding_named(round_mode))
+    return made(found, out_name)
 
 
 @operator

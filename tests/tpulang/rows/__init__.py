@@ -9,5 +9,3 @@ ROWS: list[Row] = [*activations.ROWS, *arranging.ROWS, *elementwise.ROWS, *visio
 """All of them."""
 BLOCKS = {"deformable_attention", "multi_scale_deformable_attention", "qwen2_block", "qwen2_block_cache"}
 """Operators that are whole blocks of models, and not there."""
-LATER = {"a16matmul", "yuv2rgb"}
-"""Operators that say that they are not there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bmlang import tpulang as tpul
-from tests.tpulang.rows.base import Array, Row, coeff, floats, given
+from tests.tpulang.rows.base import Array, Row, bytes_of, coeff, floats, given
 
 IMAGE = floats(1, 2, 4, 6)
 BOXES = given("float32", [[[5, 5, 4, 4], [5.5, 5, 4, 4], [20, 20, 4, 4], [30, 5, 2, 2]]])
@@ -38,6 +38,30 @@ def at(image: Array, places: Array, axis: int) -> Array:
     return np.take(image, low, axis) * (1 - share) + np.take(image, low + 1, axis) * share
 
 
+def colours(layout: int, full: bool) -> Row:
+    """BT.601, exactly; the formula of the chip has five digits."""
+
+    def wanted(image: Array) -> Array:
+        bright = image[:, :4].astype(np.float64)
+        rest = image[:, 4:].reshape(2, -1)
+        parts = [rest[:, :6], rest[:, 6:]] if layout < 2 else [rest[:, ::2], rest[:, 1::2]]
+        blue, red = (part.reshape(2, 2, 3).repeat(2, 1).repeat(2, 2) - 128.0 for part in (parts if layout % 2 == 0 else parts[::-1]))
+        if not full:
+            bright, blue, red = (bright - 16) * 255 / 219, blue * 255 / 224, red * 255 / 224
+        green = bright - 0.344136 * blue - 0.714136 * red
+        found = np.stack([bright + 1.402 * red, green, bright + 1.772 * blue], 1)
+        return np.clip(np.rint(found), 0, 255)
+
+    formula = "_601_full" if full else "_601_limited"
+    return Row(
+        "yuv2rgb",
+        {"i": bytes_of(2, 6, 6, dtype="uint8", seed=layout)},
+        lambda i: tpul.yuv2rgb(i, layout, 4, "UINT8", formula, "HalfAwayFromZero"),
+        wanted,
+        steps=1,
+    )
+
+
 ROWS = [
     Row(
         "interpolate", {"x": IMAGE}, lambda x: tpul.interpolate(x, 2.0, 3.0, coord_mode="asymmetric"), lambda x: x.repeat(2, 2).repeat(3, 3)
@@ -56,6 +80,7 @@ ROWS = [
         lambda b, s: tpul.nms(b, s, max_box_num_per_class=3),
         lambda b, s: given("int32", [[0, 0, 1], [0, 0, 2], [0, 0, 3]]),
     ),
+    *(colours(layout, full) for layout, full in ((0, True), (1, False), (2, False), (3, True))),
     Row(
         "roiExtractor",
         {"f": floats(1, 2, 8, 8), "g": floats(1, 2, 4, 4)},

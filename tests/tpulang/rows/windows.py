@@ -107,6 +107,30 @@ def float8(x: Array) -> Array:
     return np.clip(x, -448, 448).astype(ml_dtypes.float8_e4m3fn).astype(np.float32)
 
 
+def packed(bits: int) -> Row:
+    """Weights as GPTQ packs them."""
+    most = (1 << bits) - 1
+    weight, points = whole(32, 16, low=0, high=most + 1), whole(4, 16, low=0, high=most, seed=1)
+    steps = floats(4, 16, low=0.01, high=0.1)
+    words = [word(each, bits) for each in (weight.T, points)]
+    exact = (weight - (points + 1).repeat(8, 0)) * steps.repeat(8, 0).astype(np.float64)
+    return Row(
+        "a16matmul",
+        {"a": floats(3, 32)},
+        lambda a: tpul.a16matmul(a, coeff(words[0].T.copy()), coeff(steps), coeff(words[1]), out_dtype="float32", group_size=8, bits=bits),
+        lambda a: a.astype(np.float64) @ exact,
+        256,
+    )
+
+
+def word(numbers: Array, bits: int) -> Array:
+    """Integers of a row in words of 32 bits, the first ones in the low bits."""
+    found = np.zeros((numbers.shape[0], numbers.shape[1] * bits // 32), np.int64)
+    for place in range(32 // bits):
+        found |= numbers.astype(np.int64)[:, place :: 32 // bits] << (bits * place)
+    return found.astype(np.uint32).view(np.int32)
+
+
 ROWS = [
     Row(
         "conv",
@@ -211,6 +235,7 @@ ROWS = [
         lambda x: merged(x, floats(12, 5), [(1, 2), (2, 2)]),
         128,
     ),
+    *(packed(bits) for bits in (4, 8)),
     Row(
         "fp8matmul",
         {"a": floats(2, 3, 16)},
