@@ -10,6 +10,8 @@ from bmlang.graph.graph import Array
 __all__ = ["float8", "unpacked"]
 
 LARGEST_E4M3 = 448.0
+LEAST_EXPONENT_E4M3 = -6
+MANTISSA_E4M3 = 3
 
 
 def unpacked(words: Array, bits: int, axis: int) -> NDArray[np.uint8]:
@@ -28,7 +30,7 @@ def unpacked(words: Array, bits: int, axis: int) -> NDArray[np.uint8]:
 
 def float8(numbers: Array) -> NDArray[np.float32]:
     """Numbers rounded to the nearest float8 of four exponent and three mantissa bits, without infinities; larger ones become 448."""
-    import ml_dtypes
-
-    limited = np.clip(numbers.astype(np.float32), -LARGEST_E4M3, LARGEST_E4M3)
-    return limited.astype(ml_dtypes.float8_e4m3fn).astype(np.float32)
+    limited = np.clip(numbers.astype(np.float64), -LARGEST_E4M3, LARGEST_E4M3)
+    exponents = np.maximum(np.frexp(limited)[1] - 1, LEAST_EXPONENT_E4M3)
+    steps = np.ldexp(1.0, exponents - MANTISSA_E4M3)
+    return (np.rint(limited / steps) * steps).astype(np.float32)
