@@ -103,7 +103,7 @@ def commands(stage: NetParameter) -> object:
     return groups, tensors, stage.coeff_mem and stage.coeff_mem.check_code
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=max(settings().max_examples // 15, 1))
 @given(st.tuples(st.integers(2, 4), st.integers(5, 19), st.integers(3, 23)))
 def test_the_commands_are_those_of_a_static_compile(sizes: tuple[int, int, int]) -> None:
     """Where no size is 1: a static compile leaves such dimensions out."""
@@ -332,7 +332,7 @@ def with_code(changed: bytes) -> BModel:
     return BModel(replace(dynamic().model, net=(replace(net, parameter=(replace(stage(), binary_ir=Binary(changed)),)),)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=max(settings().max_examples // 2, 1))
 @given(st.data())
 def test_damaged_code_is_refused(data: st.DataObject) -> None:
     start = data.draw(st.integers(30, len(code()) - 1))
