@@ -23,7 +23,7 @@ __all__ = ["Alias", "Emitted", "Hosted", "Planned", "call_of", "plan"]
 
 TOLERANCE = 1.05
 """A group may be estimated to be this much slower than its parts: what it spares shows when the node that joins them comes."""
-MARGIN = 1
+MARGIN = 3
 """A group of many nodes is tried in ways that are this much coarser than what is best without its last node."""
 
 
