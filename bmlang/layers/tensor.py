@@ -210,6 +210,33 @@ class Tensor:
     def __rmatmul__(self, other: Operand) -> Tensor:
         return apply("bm::matmul", other, self)
 
+    def __pow__(self, other: Operand) -> Tensor:
+        return apply("bm::pow", self, other)
+
+    def __rpow__(self, other: Operand) -> Tensor:
+        return apply("bm::pow", other, self)
+
+    def __and__(self, other: Operand) -> Tensor:
+        return apply("bm::bit_and", self, other)
+
+    def __rand__(self, other: Operand) -> Tensor:
+        return apply("bm::bit_and", other, self)
+
+    def __or__(self, other: Operand) -> Tensor:
+        return apply("bm::bit_or", self, other)
+
+    def __ror__(self, other: Operand) -> Tensor:
+        return apply("bm::bit_or", other, self)
+
+    def __xor__(self, other: Operand) -> Tensor:
+        return apply("bm::bit_xor", self, other)
+
+    def __rxor__(self, other: Operand) -> Tensor:
+        return apply("bm::bit_xor", other, self)
+
+    def __invert__(self) -> Tensor:
+        return apply("bm::bit_not", self)
+
     def __gt__(self, other: Operand) -> Tensor:
         return apply("bm::gt", self, other)
 

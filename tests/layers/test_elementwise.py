@@ -49,6 +49,17 @@ def test_a_choice_by_a_number_that_is_known() -> None:
     np.testing.assert_array_equal(second, np.full_like(x, 3))
 
 
+def test_operators_of_python() -> None:
+    @bm.function
+    def mixed(x: bm.Tensor, y: bm.Tensor) -> tuple[bm.Tensor, bm.Tensor]:
+        return (x & 6) | ~y ^ (x & np.array([1, 2, 4], np.int32)) | 8 ^ (1 & y), 2 ** bm.cast(x, bm.f32) + bm.cast(y, bm.f32) ** 2
+
+    x, y = np.array([1, 7, -3], np.int32), np.array([5, -2, 0], np.int32)
+    bits, powers = agree(mixed, modes=("f32",), x=x, y=y).values()
+    np.testing.assert_array_equal(bits, (x & 6) | ~y ^ (x & np.array([1, 2, 4], np.int32)) | 8 ^ (1 & y))
+    np.testing.assert_array_equal(powers, (2.0**x + np.square(y)).astype(np.float32))
+
+
 FLOAT_ROUNDINGS = ("half_to_even", "half_away_from_zero", "towards_zero", "down", "up")
 EDGES = np.array(
     [65504, 65519, 65520, 65535, 65536, -65530, 3.39e38, 3.4028e38, np.inf, -np.inf, 6e-8, 3e-8, 2.9e-8, -1e-9, 1 + 2**-9, 1 + 2**-11]
