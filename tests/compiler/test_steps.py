@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import bmlang as bm
 from bmlang.compiler.arena import Buffer
 from bmlang.compiler.cut import best_cut, fits
-from bmlang.compiler.groups import Alias, Emitted, Planned, plan
+from bmlang.compiler.groups import Alias, Emitted, Hosted, Planned, plan
 from bmlang.compiler.pipeline import prepared
 from bmlang.compiler.steps import Compute, Group, Load, Steps, Store, sizes_to_try
 from bmlang.graph.graph import Graph
@@ -90,7 +90,7 @@ def test_all_of_every_result_is_stored(graph: Graph, mode: str) -> None:
         assert stored[name].all(), name  # a tensor that others repeat may be computed in each of the parts
 
 
-def names_of(group: Planned | Emitted | Alias) -> list[str]:
+def names_of(group: Planned | Emitted | Alias | Hosted) -> list[str]:
     return [node.name for node in group.nodes] if isinstance(group, Planned) else [group.node.name]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from datetime import UTC, datetime
 from importlib import import_module
 
@@ -18,6 +19,7 @@ from hypothesis import settings
 
 import bmlang as bm
 from bmlang.layers.registry import FAMILIES, all_layers
+from tests.support.operator_matrix import PAGE
 from tests.support.operator_runs import run_of
 from tests.support.operators import OPERATORS, Operator
 from tests.support.operators.base import FLOATS, one
@@ -71,6 +73,16 @@ def test_the_row_names_every_type_that_the_layer_has(operator: Operator) -> None
         assert set(layer.layer.dtypes) <= set(operator.dtypes)
     if bm.f32 in operator.dtypes:
         assert set(FLOATS) <= set(operator.dtypes), "what works in f32 works in the other floats, too"
+
+
+def test_the_page_has_every_operator_and_nothing_differs() -> None:
+    """`python -m tests.support.operator_matrix` adds what docs/operators.md lacks."""
+    rows = [line.strip("| \n").split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    named = [(row[0].strip("`"), row[1]) for row in rows]
+    wanted = [(operator.name, dtype.name) for operator in OPERATORS.values() for dtype in operator.dtypes]
+    assert set(named) == set(wanted) and len(named) == len(wanted), set(wanted) ^ set(named)
+    dynamic = re.compile(r"(same|fixed|BML104|RT117)|(\d (same|fixed|BML104|RT117)(, )?)+")
+    assert [row for row in rows if row[2:4] != ["same"] * 2 or not dynamic.fullmatch(row[4]) or row[5].partition(" (")[0] != "same"] == []
 
 
 @pytest.mark.parametrize("dtype", [bm.f32, bm.f16, bm.bf16, bm.i8, bm.u32], ids=str)

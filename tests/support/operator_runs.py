@@ -66,11 +66,11 @@ def dynamic_outcome(example: Example, name: str, run: Run) -> str:
     specs = {key: bm.spec(array.shape, dtype_of(array.dtype)) for key, array in example.named.items()}
     try:
         file = bm.compile(example.function(name), stages=[specs], dynamic=True).bmodel.to_bytes()
+        found = bm.Runtime(file)[name].run(example.named)
     except CompileArgumentError:
         return FIXED
     except TpuError as error:
         return error.code
-    found = bm.Runtime(file)[name].run(example.named)
     same = found.keys() == run.called.keys() and all(
         array.shape == found[key].shape and array.tobytes() == found[key].tobytes() for key, array in run.called.items()
     )
