@@ -1,8 +1,8 @@
 """Sizes that vary: integers that remember how they come from the sizes of the inputs.
 
 A function is traced once for its largest shapes, with a `Dim` for each dimension that varies. To Python it is the largest size; sums,
-differences, products, quotients and remainders of it are `Dim`s with an expression. What Python decides by comparing one holds for some
-sizes only: such comparisons are recorded as guards, and checked when the real sizes are known.
+differences, products, quotients and remainders of it are again a `Dim`, with an expression. What Python decides by comparing one holds
+for some sizes only: such comparisons are recorded as guards, and checked when the real sizes are known.
 """
 
 from __future__ import annotations

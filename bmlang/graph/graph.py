@@ -46,7 +46,7 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A function for concrete shapes, or for shapes that vary: then sizes and attributes are `bmlang.graph.dims.Dim`s.
+    """A function for concrete shapes, or for shapes that vary: then a size or attribute may be a `bmlang.graph.dims.Dim`.
 
     Attributes:
         name: of the function.

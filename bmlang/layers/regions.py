@@ -199,7 +199,7 @@ def roi_align(x: Operand, rois: Operand, size: Sequence[int], *, scale: float = 
         aligned: pixels are seen as squares whose centres are half a pixel in, and regions may be smaller than one pixel.
 
     Returns:
-        (count, channels, *size) in the data type of x, computed in f32.
+        (count, channels, rows, columns) in the data type of x, computed in f32.
     """
     return apply("bm::roi_align", x, rois, size=tuple(size), scale=float(scale), samples=samples, aligned=aligned)
 

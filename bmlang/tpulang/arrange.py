@@ -91,7 +91,7 @@ def concat(
 
 @operator
 def split(input: Tensor, axis: int = 0, num: int = 1, size: Sequence[int] = (), out_name: str | None = None) -> list[Tensor]:
-    """The tensor cut along a dimension into parts, called `out_name`_0, `out_name`_1, ...
+    """The tensor cut along a dimension into parts, called `<out_name>_0`, `<out_name>_1`, ...
 
     Args:
         input: the tensor.

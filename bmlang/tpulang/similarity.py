@@ -24,7 +24,7 @@ class Tolerance:
 
     Attributes:
         cosine: least cosine of the angle between them as vectors.
-        euclid: least 1 - |a - b| / |(a + b) / 2|.
+        euclid: least `1 - |a - b| / |(a + b) / 2|`.
     """
 
     cosine: float

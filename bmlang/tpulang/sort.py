@@ -11,7 +11,7 @@ __all__ = ["arg", "argsort", "sort", "sort_by_key", "topk"]
 
 @operator
 def arg(input: Tensor, method: str = "max", axis: int = 0, keep_dims: bool = True, out_name: str | None = None) -> tuple[Tensor, Tensor]:
-    """Where the largest or smallest element along a dimension is (int32, called `out_name`_ind), and the element (`out_name`_val).
+    """Where the largest or smallest element along a dimension is (int32, called `<out_name>_ind`), and the element (`<out_name>_val`).
 
     Args:
         input: the tensor.
@@ -28,7 +28,7 @@ def arg(input: Tensor, method: str = "max", axis: int = 0, keep_dims: bool = Tru
 
 @operator
 def topk(input: Tensor, axis: int, k: int, out_name: str | None = None) -> tuple[Tensor, Tensor]:
-    """The k largest elements along a dimension, in order (`out_name`_val), and their places (int32, `out_name`_ind)."""
+    """The k largest elements along a dimension, in order (`<out_name>_val`), and their places (int32, `<out_name>_ind`)."""
     check(k > 0, f"k is {k}", "give 1 or more")
     values, indices = bm.topk(value(input), k, axis)
     return made(values, _name(out_name, "val")), made(indices, _name(out_name, "ind"))
@@ -36,7 +36,7 @@ def topk(input: Tensor, axis: int, k: int, out_name: str | None = None) -> tuple
 
 @operator
 def sort(input: Tensor, axis: int = -1, descending: bool = True, out_name: str | None = None) -> tuple[Tensor, Tensor]:
-    """The elements along a dimension in order (`out_name`_val), and their places (int32, `out_name`_ind)."""
+    """The elements along a dimension in order (`<out_name>_val`), and their places (int32, `<out_name>_ind`)."""
     values, indices = bm.sort(value(input), axis, descending=descending)
     return made(values, _name(out_name, "val")), made(indices, _name(out_name, "ind"))
 
@@ -49,7 +49,9 @@ def argsort(input: Tensor, axis: int = -1, descending: bool = True, out_name: st
 
 @operator
 def sort_by_key(input: Tensor, key: Tensor, axis: int = -1, descending: bool = True, out_name: str | None = None) -> tuple[Tensor, Tensor]:
-    """The parts of the input along a dimension in the order of their keys (`out_name`_sorted_out), and the keys (`out_name`_sorted_key).
+    """The parts of the input along a dimension in the order of their keys, and the keys.
+
+    They are called `<out_name>_sorted_out` and `<out_name>_sorted_key`.
 
     Args:
         input: the tensor.
