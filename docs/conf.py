@@ -26,7 +26,7 @@ project = "tpukernel"
 copyright = "the tpukernel authors"
 version = release = tpukernel.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 # Docstrings write code in single backticks.
 default_role = "code"
