@@ -81,7 +81,7 @@ def test_the_page_has_every_operator_and_nothing_differs() -> None:
     named = [(row[0].strip("`"), row[1]) for row in rows]
     wanted = [(operator.name, dtype.name) for operator in OPERATORS.values() for dtype in operator.dtypes]
     assert set(named) == set(wanted) and len(named) == len(wanted), set(wanted) ^ set(named)
-    dynamic = re.compile(r"(same|fixed|BML104|RT117)|(\d (same|fixed|BML104|RT117)(, )?)+")
+    dynamic = re.compile(r"(same|fixed|BML104|RT117|smaller)|(\d (same|fixed|BML104|RT117|smaller)(, )?)+")
     assert [row for row in rows if row[2:4] != ["same"] * 2 or not dynamic.fullmatch(row[4]) or row[5].partition(" (")[0] != "same"] == []
 
 

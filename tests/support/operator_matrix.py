@@ -40,7 +40,8 @@ Made by `python -m tests.support.operator_matrix`; do not edit. Each operator of
 * compiled: a call, the compiled model and the saved file that was read again give the same bits.
 * dynamic: a dynamic net elaborated for the same shapes gives the same bits. `fixed` are uses with no size that may vary; with a
   [BML104](errors/BML104.md) the operator is used in a way that depends on the size itself, which the net refuses; with an
-  [RT117](errors/RT117.md) the TPU would have to go on with an empty tensor.
+  [RT117](errors/RT117.md) the TPU would have to go on with an empty tensor. `smaller`: a dynamic net has the real size, where a static one
+  fills up to the largest.
 * official: Sophgo's own runtime and emulator give the same bits for the file. Files with operators of the host that are ours alone it has
   to refuse; their number is in brackets.
 

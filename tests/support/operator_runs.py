@@ -14,8 +14,8 @@ from tpukernel.errors import TpuError
 
 __all__ = ["FIXED", "SAME", "Run", "dynamic_outcome", "run_of"]
 
-SAME, FIXED = "same", "fixed"
-"""Outcomes of a dynamic net: the bits of the static one, and that there is no size that could vary."""
+SAME, FIXED, SMALLER = "same", "fixed", "smaller"
+"""Outcomes of a dynamic net: the bits of the static one; there is no size that could vary; only what was found, and nothing behind it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,10 @@ def dynamic_outcome(example: Example, name: str, run: Run) -> str:
         return FIXED
     except TpuError as error:
         return error.code
-    same = found.keys() == run.called.keys() and all(
-        array.shape == found[key].shape and array.tobytes() == found[key].tobytes() for key, array in run.called.items()
-    )
-    return SAME if same else "other bits"
+    if found.keys() != run.called.keys():
+        return "other outputs"
+    pairs = [(array, found[key]) for key, array in run.called.items()]
+    if all(wanted.shape == array.shape and wanted.tobytes() == array.tobytes() for wanted, array in pairs):
+        return SAME
+    smaller = all(wanted[tuple(map(slice, array.shape))].tobytes() == array.tobytes() for wanted, array in pairs)
+    return SMALLER if smaller else "other bits"
