@@ -44,7 +44,7 @@ def upto(size: int, name: str = "") -> int:
 
 def varies(specs: Specs) -> bool:
     """Whether sizes are said with `upto`."""
-    return any(isinstance(size, Dim) for size in _sizes({name: _spec(given) for name, given in specs.items()}))
+    return any(isinstance(size, Dim) for size in _sizes({name: _spec(name, given) for name, given in specs.items()}))
 
 
 def traced_varying(function: Function, specs: Specs, attrs: Mapping[str, object]) -> Graph:
@@ -60,7 +60,7 @@ def traced_varying(function: Function, specs: Specs, attrs: Mapping[str, object]
         SizeUseError: the function does something else for each size.
         GraphError: as of `Function.traced`.
     """
-    named = _named({name: _spec(given) for name, given in specs.items()})
+    named = _named({name: _spec(name, given) for name, given in specs.items()})
     graph = _traced(function, named, attrs)
     for sizes in _other_sizes(graph):
         _check(function, graph, sizes, attrs)
@@ -80,8 +80,11 @@ def _sizes(specs: Mapping[str, TensorSpec]) -> Iterator[int]:
         yield from given.shape
 
 
-def _spec(given: TensorSpec | Sequence[int]) -> TensorSpec:
-    return given if isinstance(given, TensorSpec) else spec(given)
+def _spec(name: str, given: TensorSpec | Sequence[int]) -> TensorSpec:
+    try:
+        return given if isinstance(given, TensorSpec) else spec(given)
+    except TypeError:
+        raise FunctionArgumentError(f"the shape of {name} is {given!r}", help="give integers, or bm.spec(shape, dtype)") from None
 
 
 def _named(specs: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
