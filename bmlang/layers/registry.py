@@ -15,7 +15,7 @@ from bmlang.layers.base import Layer, Registered
 from bmlang.layers.errors import LayerNameError, UnknownLayerError
 from tpukernel.source import Position
 
-__all__ = ["ENTRY_POINTS", "FAMILIES", "add", "all_layers", "failures", "layer_of", "register", "with_layers"]
+__all__ = ["ENTRY_POINTS", "FAMILIES", "add", "all_layers", "failures", "forgotten", "layer_of", "register", "with_layers"]
 
 ENTRY_POINTS: Final = "bmlang.layers"
 """Group of entry points with which packages bring layers: importing what it names registers them."""
@@ -122,6 +122,18 @@ def with_layers(layers: Mapping[str, Layer]) -> Generator[None]:
         yield
     finally:
         _LOCAL.reset(token)
+
+
+@contextmanager
+def forgotten() -> Generator[None]:
+    """What is registered inside is unknown again afterwards: for programs and pages that share a process and the names of their layers."""
+    all_layers()
+    before = dict(_LAYERS)
+    try:
+        yield
+    finally:
+        _LAYERS.clear()
+        _LAYERS.update(before)
 
 
 def all_layers() -> Mapping[str, Registered]:
