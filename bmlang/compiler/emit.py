@@ -104,10 +104,12 @@ class _Emitter:
         self._tiles: dict[Buffer, Tile] = {}
         self._positions: dict[int, str] = {}
         self._pins: dict[str, Position] = {}
-        self._owners: dict[str, str] = {}
+        self._parents: dict[str, tuple[str, int]] = {}
         self._segments: list[Segment] = []
 
     def run(self, groups: Sequence[Planned | Emitted | Alias | Hosted]) -> Emission:
+        for group in groups:
+            self._settle(group)
         for group in groups:
             self._add(group)
         places: dict[str, int] = {}
@@ -116,9 +118,10 @@ class _Emitter:
             places[name] = end
             end += align(array.nbytes)
         used = {name for kernel in self._done for name, *_ in kernel.params}
-        used |= {self._owner(name) for segment in self._segments if segment.call for node in segment.nodes for name in _tensors(node)}
+        used |= {self._owner(name)[0] for segment in self._segments if segment.call for node in segment.nodes for name in _tensors(node)}
         used -= self._graph.constants.keys()
-        memory = device_memory(self._graph, [self._touched(group, used) for group in groups], self._owners, end)
+        owners = {name: self._owner(name) for name in self._parents}
+        memory = device_memory(self._graph, [self._touched(group, used) for group in groups], owners, end)
         bases = {**memory.addresses, **places}
         program, positions, begins = elaborate_all((kernel.part(self._graph.name, bases) for kernel in self._done), self._chip)
         nodes = {
@@ -128,13 +131,22 @@ class _Emitter:
             if kernel.node or id(position) in self._positions
         }
         memory = replace(memory, addresses={**memory.addresses, **{name: places[kept] for name, kept in self._constants.items()}})
-        parts = parts_of(self._graph, self._segments, self._owners, begins, len(program.groups))
+        parts = parts_of(self._graph, self._segments, {name: owner for name, (owner, _) in owners.items()}, begins, len(program.groups))
         return Emission(program, memory, self._coefficients.arrays, nodes, parts)
+
+    def _settle(self, group: Planned | Emitted | Alias | Hosted) -> None:
+        """Which tensors lie inside of others."""
+        if isinstance(group, Alias):
+            self._parents[group.node.outputs[0]] = group.node.inputs[0], group.start
+        elif isinstance(group, Emitted):
+            for index, first in group.joined.items():
+                owner, _ = self._owner(group.node.inputs[index])
+                self._parents[owner] = group.node.outputs[0], first
 
     def _add(self, group: Planned | Emitted | Alias | Hosted) -> None:
         if isinstance(group, Alias):
-            self._owners[group.node.outputs[0]] = self._owner(group.node.inputs[0])
-        elif isinstance(group, Hosted):
+            return
+        if isinstance(group, Hosted):
             self._segments.append(Segment([group.node], call=group.call))
             for name in group.node.inputs:
                 if name in self._graph.constants:
@@ -159,10 +171,15 @@ class _Emitter:
 
     def _touched(self, group: Planned | Emitted | Alias | Hosted, used: set[str]) -> set[str]:
         """The tensors in system memory that a group reads or writes."""
-        return {self._owner(name) for node in _nodes(group) for name in (*node.inputs, *node.outputs) if name} & used
+        return {self._owner(name)[0] for node in _nodes(group) for name in (*node.inputs, *node.outputs) if name} & used
 
-    def _owner(self, name: str) -> str:
-        return self._owners.get(name, name)
+    def _owner(self, name: str) -> tuple[str, int]:
+        """The tensor inside of which another one lies, and its first element there."""
+        first = 0
+        while name in self._parents:
+            name, start = self._parents[name]
+            first += start
+        return name, first
 
     # ------------------------------------------------------------------ tensors in system memory
 
@@ -175,7 +192,8 @@ class _Emitter:
             dtype = dtype_of(self._coefficients.arrays[name].dtype)
         else:
             dtype = self._graph.specs[name].dtype
-            name = self._owner(name)
+            name, first = self._owner(name)
+            offset += first
         return self._open.parameter(name, offset, shape, seen_as or dtype)
 
     def _constant(self, name: str) -> str:
@@ -205,7 +223,7 @@ class _Emitter:
     def _emit_node(self, group: Emitted) -> None:
         node = group.node
         outs = [self._whole(name) for name in node.outputs]
-        ins = [self._whole(name) if name else None for name in node.inputs]
+        ins = [self._whole(name) if name and index not in group.joined else None for index, name in enumerate(node.inputs)]
         layer = layer_of(node.op)
         with pinned(None if layer.own_lines else self._pin(node)):
             layer.emit(self._open.k, outs, ins, group.call)

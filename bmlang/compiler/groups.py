@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bmlang.compiler.canonical import elementwise_parts
 from bmlang.compiler.cut import MANY, Cut, best_cut, needed_cut
 from bmlang.compiler.errors import NoFormError
+from bmlang.compiler.inside import Inside, inside_of
 from bmlang.compiler.sides import bounds_of, host_calls
 from bmlang.compiler.steps import Group, Work
 from bmlang.graph.graph import Graph, Node
@@ -41,17 +42,25 @@ class Planned:
 
 @dataclass(frozen=True)
 class Emitted:
-    """A node with a global form."""
+    """A node with a global form.
+
+    Attributes:
+        node: the node.
+        call: what is known about it.
+        joined: inputs that lie inside of its result from the beginning: their first element there, by number of the input.
+    """
 
     node: Node
     call: Call
+    joined: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 @dataclass(frozen=True)
 class Alias:
-    """A node whose result is its input, seen with another shape."""
+    """A node whose result is its input, seen with another shape, or elements of it from one on."""
 
     node: Node
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ class _Planner:
         self._alone: dict[str, Planned] = {}
         self._works: dict[object, Work] = {}
         self._hosted = host_calls(graph, bounds_of(graph))
+        self._inside = inside_of(graph, self._calls, self._hosted) if together else Inside({}, {})
 
     def run(self) -> Iterator[Planned | Emitted | Alias | Hosted]:
         open_group: Planned | None = None
@@ -118,6 +128,8 @@ class _Planner:
             return Hosted(node, self._hosted[node.name])
         if layer.alias:
             return Alias(node)
+        if node.name in self._inside.cut:
+            return Alias(node, self._inside.cut[node.name])
         return self._emitted(layer, node) if layer.local(self._calls[node.name]) is None else None
 
     def _emitted(self, layer: Layer, node: Node) -> Emitted:
@@ -128,7 +140,7 @@ class _Planner:
                 position=node.position,
                 help="compute it in f32, or with other operators",
             )
-        return Emitted(node, self._calls[node.name])
+        return Emitted(node, self._calls[node.name], self._inside.joined.get(node.name, {}))
 
     def _single(self, node: Node) -> Planned:
         if node.name not in self._alone:

@@ -60,20 +60,20 @@ class DeviceMemory:
     size: int
 
 
-def device_memory(graph: Graph, touched: Sequence[Iterable[str]], owners: Mapping[str, str], start: int) -> DeviceMemory:
+def device_memory(graph: Graph, touched: Sequence[Iterable[str]], owners: Mapping[str, tuple[str, int]], start: int) -> DeviceMemory:
     """Addresses for everything that is no coefficient.
 
     Args:
         graph: the graph.
         touched: for each group in order: the tensors in system memory that it reads or writes.
-        owners: tensors that are another one seen with another shape.
+        owners: tensors that lie inside of another one: which one, and their first element there.
         start: first address behind the coefficients.
     """
     lives: dict[str, Life] = {}
     for moment, names in enumerate(touched):
         for name in names:
             lives.setdefault(name, Life(moment, moment)).last = moment
-    fixed = dict.fromkeys((*graph.inputs, *(owners.get(name, name) for name in graph.outputs)))
+    fixed = dict.fromkeys((*graph.inputs, *(owners.get(name, (name, 0))[0] for name in graph.outputs)))
     addresses: dict[str, int] = {}
     free = start
     for name in fixed:
@@ -82,9 +82,9 @@ def device_memory(graph: Graph, touched: Sequence[Iterable[str]], owners: Mappin
             free += align(bytes_of(graph.specs[name]))
     end = _intermediate(graph, {name: life for name, life in lives.items() if name not in addresses}, addresses, free)
     for name in graph.specs:
-        owner = owners.get(name, name)
+        owner, first = owners.get(name, (name, 0))
         if owner in addresses:
-            addresses[name] = addresses[owner]
+            addresses[name] = addresses[owner] + first * graph.specs[name].dtype.itemsize
     return DeviceMemory(addresses, start, end - start)
 
 

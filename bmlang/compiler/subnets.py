@@ -73,7 +73,7 @@ def parts_of(
     Args:
         graph: the graph.
         segments: the parts in order.
-        owners: tensors that are another one seen with another shape.
+        owners: tensors that lie inside of another one, or are that one seen with another shape.
         begins: for each kernel the group in which it begins.
         groups: how many groups the program has.
     """

@@ -79,15 +79,21 @@ class Concat(_Moving):
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Attribute]) -> Array:
         return np.concatenate([each for each in inputs if each is not None], cast("int", attrs["axis"]))
 
+    def joined(self, call: Call) -> Sequence[int] | None:
+        shapes = [spec.shape for spec in call.inputs if spec is not None]
+        axis = axis_of("concat", len(shapes[0]), call.attrs["axis"])
+        sizes = [prod(shape) for shape in shapes]
+        return [sum(sizes[:place]) for place in range(len(sizes))] if prod(shapes[0][:axis]) == 1 else None
+
     def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
         (out,), offset = outs, 0
         rank = len(out.spec.shape)
         axis = axis_of("concat", rank, call.attrs["axis"])
-        for each in ins:
+        for index, each in enumerate(ins):
             if each is not None:
                 to = tuple(offset if place == axis else 0 for place in range(rank))
                 copy_box(k, out, to, each, (0,) * rank, each.spec.shape)
-                offset += each.spec.shape[axis]
+            offset += call.spec(index).shape[axis]
 
 
 @register
@@ -114,6 +120,13 @@ class Slice(_Moving):
         assert x is not None  # noqa: S101
         start, size = cast("tuple[int, ...]", attrs["start"]), cast("tuple[int, ...]", attrs["size"])
         return x[tuple(np.s_[first : first + count] for first, count in zip(start, size, strict=True))]
+
+    def cut(self, call: Call) -> int | None:
+        start, size, whole = cast("tuple[int, ...]", call.attrs["start"]), cast("tuple[int, ...]", call.attrs["size"]), call.spec(0).shape
+        first = next((axis for axis, count in enumerate(size) if count > 1), len(size))
+        if size[first + 1 :] != whole[first + 1 :]:
+            return None
+        return sum(begin * prod(whole[axis + 1 :]) for axis, begin in enumerate(start))
 
     def emit(self, k: Builder, outs: Sequence[System], ins: Sequence[System | None], call: Call) -> None:
         (out,), (x,) = outs, ins

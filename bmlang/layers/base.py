@@ -244,6 +244,17 @@ class Layer(ABC):
         """The local form; None where there is none for these inputs."""
         return None
 
+    def cut(self, call: Call) -> int | None:
+        """The first element of the result in the first input, where the result is nothing but elements of it that follow each other."""
+        return None
+
+    def joined(self, call: Call) -> Sequence[int] | None:
+        """The first element of each input in the result, where that is nothing but the inputs one behind the other.
+
+        `emit` then gets None for inputs that lie there already.
+        """
+        return None
+
     def host(self, use: HostUse) -> HostCall | None:
         """The operator of the host that computes the layer; None where the TPU does.
 
