@@ -18,7 +18,7 @@ from bmlang.layers.base import Call, LocalForm, Packed
 from bmlang.layers.region import Region, pieces
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.tensors import Dim4, Layout
-from tpukernel.dtypes import dtype_of
+from tpukernel.dtypes import Dtype, dtype_of
 
 __all__ = ["Compute", "Group", "Load", "Step", "Steps", "Store", "Work", "build"]
 
@@ -26,12 +26,73 @@ AXES = "nchw"
 
 
 @dataclass(frozen=True)
+class Coefficient:
+    """Packed coefficients of a piece.
+
+    Attributes:
+        key: what they depend on.
+        array: (1, c, 1, m), one row for each lane.
+        shape, dtype: those of the array.
+    """
+
+    key: object
+    array: Array
+    shape: Dim4
+    dtype: Dtype
+
+
+@dataclass(frozen=True)
+class Portion:
+    """What one call of a layer's `tile` computes.
+
+    Attributes:
+        region: the box of the first result.
+        regions: the box of each fed input, by its number.
+        packed: the coefficients.
+        scratch: bytes of a lane that it uses besides.
+    """
+
+    region: Region
+    regions: Mapping[int, Region]
+    packed: tuple[Coefficient, ...]
+    scratch: int
+
+
+@dataclass(frozen=True)
 class Work:
-    """A node with its local form."""
+    """A node with its local form. What follows from a box of its result is kept, as many ways to cut a group have the same ones."""
 
     node: Node
     call: Call
     form: LocalForm
+    _fed: dict[Region, Mapping[int, Region]] = field(default_factory=dict[Region, Mapping[int, Region]], repr=False, compare=False)
+    _portions: dict[Region, tuple[Portion, ...]] = field(default_factory=dict[Region, "tuple[Portion, ...]"], repr=False, compare=False)
+
+    def fed(self, region: Region) -> Mapping[int, Region]:
+        """The box of each fed input for a box of the first result."""
+        if region not in self._fed:
+            self._fed[region] = {index: feed.region(region) for index, feed in self.form.feeds.items()}
+        return self._fed[region]
+
+    def portions(self, wanted: Region) -> tuple[Portion, ...]:
+        """The calls of `tile` that compute a box of the first result."""
+        if wanted not in self._portions:
+            self._portions[wanted] = tuple(self._cut(wanted))
+        return self._portions[wanted]
+
+    def _cut(self, wanted: Region) -> Iterator[Portion]:
+        sizes = [limit or size for limit, size in zip(self.form.at_once, wanted.size, strict=True)]
+        for piece in pieces(wanted.size, (sizes[0], sizes[1], sizes[2], sizes[3])):
+            starts = tuple(one + other for one, other in zip(piece.start, wanted.start, strict=True))
+            region = Region((starts[0], starts[1], starts[2], starts[3]), piece.size)
+            packed = tuple(self._coefficient(number, each, region) for number, each in enumerate(self.form.packed))
+            yield Portion(region, self.fed(region), packed, self.form.scratch(region))
+
+    def _coefficient(self, number: int, packed: Packed, region: Region) -> Coefficient:
+        spans = tuple((region.start[AXES.index(axis)], region.size[AXES.index(axis)]) for axis in packed.axes)
+        array = packed.packed(spans, region)
+        n, c, h, w = array.shape
+        return Coefficient((self.node.name, number, spans), array, (n, c, h, w), dtype_of(array.dtype))
 
     def shapes(self) -> Iterator[tuple[str, Dim4]]:
         """The results with their shapes (n, c, h, w)."""
@@ -222,8 +283,7 @@ class _Builder:
                 return None
             for output, region in work.boxes(wanted):
                 found[output, -1] = results[output] = region.join(results[output]) if output in results else region
-            for index, feed in work.form.feeds.items():
-                region = feed.region(wanted)
+            for index, region in work.fed(wanted).items():
                 source = work.node.inputs[index]
                 found[work.node.name, index] = region
                 if source in self._made:
@@ -281,27 +341,19 @@ class _Builder:
         return held
 
     def _compute(self, work: Work, wanted: Region, ins: Mapping[int, Held], outs: tuple[Held, ...], loads: list[Load]) -> None:
-        sizes = [limit or size for limit, size in zip(work.form.at_once, wanted.size, strict=True)]
-        for piece in pieces(wanted.size, (sizes[0], sizes[1], sizes[2], sizes[3])):
-            starts = tuple(one + other for one, other in zip(piece.start, wanted.start, strict=True))
-            region = Region((starts[0], starts[1], starts[2], starts[3]), piece.size)
-            packed = tuple(self._pack(work, number, each, region, loads) for number, each in enumerate(work.form.packed))
-            regions = {index: feed.region(region) for index, feed in work.form.feeds.items()}
-            self._steps.steps.append(Step(Compute(work, region, outs, ins, regions, packed), loads))
-            self._steps.scratch = max(self._steps.scratch, work.form.scratch(region))
+        for part in work.portions(wanted):
+            packed = tuple(self._pack(work, each, loads) for each in part.packed)
+            self._steps.steps.append(Step(Compute(work, part.region, outs, ins, part.regions, packed), loads))
+            self._steps.scratch = max(self._steps.scratch, part.scratch)
             loads = []
 
-    def _pack(self, work: Work, number: int, packed: Packed, region: Region, loads: list[Load]) -> Buffer:
-        spans = tuple((region.start[AXES.index(axis)], region.size[AXES.index(axis)]) for axis in packed.axes)
-        key = (work.node.name, number, spans)
-        if (key, self._scope) in self._packed:
-            return self._packed[key, self._scope]
-        array = packed.packed(spans, region)
-        n, c, h, w = array.shape
-        buffer = Buffer.of(f"{work.node.name} coefficients", (n, c, h, w), dtype_of(array.dtype), Layout.EU_ALIGNED, self._chip)
-        loads.append(Load(buffer, array, (n, c, h, w), Region.whole((n, c, h, w))))
-        self._packed[key, self._scope] = buffer
-        return buffer
+    def _pack(self, work: Work, packed: Coefficient, loads: list[Load]) -> Buffer:
+        key = packed.key, self._scope
+        if key not in self._packed:
+            buffer = Buffer.of(f"{work.node.name} coefficients", packed.shape, packed.dtype, Layout.EU_ALIGNED, self._chip)
+            loads.append(Load(buffer, packed.array, packed.shape, Region.whole(packed.shape)))
+            self._packed[key] = buffer
+        return self._packed[key]
 
 
 def _may_cut(form: LocalForm, region: Region) -> bool:
