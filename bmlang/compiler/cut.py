@@ -17,6 +17,8 @@ __all__ = ["MANY", "Cut", "best_cut", "fits"]
 WORSE, WORSE_OF_MANY = 3, 1
 """After this many ways that are slower than the best one, finer ones are not tried; fewer for groups of many nodes."""
 MANY = 4
+COARSER, FINER = 2, 1
+"""The same for ways that are tried from a known one on, in both directions."""
 
 
 @dataclass(frozen=True)
@@ -41,30 +43,30 @@ def fits(steps: Steps, chip: Chip) -> bool:
     return place(steps.lives(), chip.lane_bytes - steps.scratch)
 
 
-def best_cut(group: Group, chip: Chip, coarsest: int = 0) -> Cut | None:
+def best_cut(group: Group, chip: Chip, near: int | None = None) -> Cut | None:
     """The fastest way; None when no way fits.
 
     Args:
         group: the nodes.
         chip: the chip.
-        coarsest: so many ways, which are coarser than all others, are not tried: what did not fit for some nodes does not for more.
+        near: how many ways are coarser than the best one of a group that has nearly the same nodes: ways are tried from there on.
     """
-    best = _best_of(group, chip, coarsest, square=False)
+    best = _best_of(group, chip, square=False) if near is None else _best_near(group, chip, near)
     elementwise = all(layer_of(work.node.op).elementwise for work in group.works)
     if elementwise or len(group.works) >= MANY or (best is not None and best.whole):
         return best
-    other = _best_of(group, chip, 0, square=True)
+    other = _best_of(group, chip, square=True)
     return min((way for way in (best, other) if way is not None), key=lambda way: way.cycles, default=None)
 
 
-def _best_of(group: Group, chip: Chip, coarsest: int, *, square: bool) -> Cut | None:
+def _best_of(group: Group, chip: Chip, *, square: bool) -> Cut | None:
     """The fastest of a row of ways, from coarse to fine."""
     best: Cut | None = None
     worse = 0
     for fineness, size in enumerate(sizes_to_try(group.anchor.form, chip, square=square)):
         if size != group.anchor.form.out and not group.may_be_cut:
             break
-        found = _cut(group, size, fineness, chip) if fineness >= coarsest else None
+        found = _cut(group, size, fineness, chip)
         if found is None:
             continue
         if best is None or found.cycles < best.cycles:
@@ -72,6 +74,29 @@ def _best_of(group: Group, chip: Chip, coarsest: int, *, square: bool) -> Cut | 
         else:
             worse += 1
             if worse == (WORSE if len(group.works) < MANY else WORSE_OF_MANY):
+                break
+    return best
+
+
+def _best_near(group: Group, chip: Chip, near: int) -> Cut | None:
+    """The fastest way that one finds by going from one way to coarser ones, then to finer ones, until they get worse.
+
+    With an elementwise node more, the same way is best, if there is room for it.
+    """
+    ways = list(sizes_to_try(group.anchor.form, chip))[: None if group.may_be_cut else 1]
+    best = _cut(group, ways[near], near, chip) if near < len(ways) else None
+    if best is not None and layer_of(group.anchor.node.op).elementwise:
+        return best
+    coarser = range(min(near, len(ways)) - 1, -1, -1)
+    for numbers, patience in ((coarser, COARSER), (range(near + 1, len(ways)), FINER)):
+        worse = 0
+        for fineness in numbers:
+            found = _cut(group, ways[fineness], fineness, chip)
+            if found is not None and (best is None or found.cycles < best.cycles):
+                best, worse = found, 0
+            elif best is not None or fineness < near:
+                worse += 1
+            if worse == patience:
                 break
     return best
 

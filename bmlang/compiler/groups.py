@@ -24,8 +24,6 @@ __all__ = ["Alias", "Emitted", "Hosted", "Planned", "call_of", "plan"]
 
 TOLERANCE = 1.05
 """A group may be estimated to be this much slower than its parts: what it spares shows when the node that joins them comes."""
-MARGIN = 3
-"""A group of many nodes is tried in ways that are this much coarser than what is best without its last node."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +155,9 @@ class _Planner:
             return None
         cuts: list[Cut] = []
         known = len(groups) == len(group.cuts) == 1 and len(group.nodes) >= MANY
-        coarsest = max(group.cuts[0].fineness - MARGIN, 0) if known else 0
+        near = group.cuts[0].fineness if known else None
         for each in groups:
-            cut = best_cut(each, self._chip, coarsest)
+            cut = best_cut(each, self._chip, near)
             if cut is None:
                 return None
             cuts.append(cut)
