@@ -12,7 +12,7 @@ from onnx import AttributeProto, ModelProto, TensorProto, helper
 import bmlang as bm
 from bmlang.graph.graph import Graph
 from bmlang.importers.onnx import load, operators
-from bmlang.importers.onnx.errors import UnsupportedNodesError
+from bmlang.importers.onnx.errors import OnnxInputError, UnsupportedNodesError
 from tests.importers.models import graph_of, model_of, node, reference
 
 random = np.random.default_rng(1)
@@ -205,3 +205,26 @@ def test_integers_are_divided_as_onnx_says(like_c: int) -> None:
 
 def test_there_are_many_operators() -> None:
     assert len(operators()) > 150
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride"), [((2, 3, 8, 6), [2, 2], [2, 2]), ((1, 5, 9, 7), [3, 2], [2, 1]), ((2, 3, 12), [3], [3])]
+)
+def test_pooling_with_places_and_back(shape: tuple[int, ...], kernel: list[int], stride: list[int]) -> None:
+    nodes = [
+        node("MaxPool", ["x"], ["largest", "places"], kernel_shape=kernel, strides=stride),
+        node("MaxUnpool", ["largest", "places"], ["y"], kernel_shape=kernel, strides=stride),
+    ]
+    windows_lie_apart = kernel == stride
+    outputs = ["largest", "places", *(["y"] if windows_lie_apart else [])]
+    model = model_of(graph_of(nodes[: 1 + windows_lie_apart], {"x": (F, list(shape))}, outputs))
+    x = random.standard_normal(shape, np.float32)
+    found, wanted = run(model, x=x), reference(model, {"x": x})
+    for name in outputs:
+        np.testing.assert_array_equal(found[name], wanted[name])
+
+
+def test_an_output_without_elements_is_refused() -> None:
+    model = model_of(graph_of([node("Shape", ["x"], ["y"], start=2, end=1)], {"x": (F, [2, 3, 4])}))
+    with pytest.raises(OnnxInputError, match="output 'y' .* has no elements"):
+        traced(model)

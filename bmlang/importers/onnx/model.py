@@ -107,6 +107,10 @@ class OnnxModel:
         found: dict[str, Tensor] = {}
         for name, value in zip(self.outputs, made, strict=True):
             assert not isinstance(value, Items | Unknown)  # noqa: S101 - the importer has refused them
+            if isinstance(value, Known) and not value.array.size:
+                raise OnnxInputError(
+                    f"output {name!r} of {self.name} has no elements", help="name the other outputs as those that you need"
+                )
             found[name] = as_tensor(tracer, value.array, name) if isinstance(value, Known) else _output(value.tensor, value.element)
         return found
 

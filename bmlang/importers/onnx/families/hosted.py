@@ -8,10 +8,10 @@ from typing import Final
 from bmlang.importers.onnx.elements import INT64
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.importers.onnx.values import Live
-from bmlang.layers.arrange import concat
+from bmlang.layers.arrange import concat, permute
 from bmlang.layers.cast import cast
 from bmlang.layers.regions import nms, roi_align
-from bmlang.layers.selection import unique
+from bmlang.layers.selection import nonzero, unique
 from bmlang.layers.shape import reshape
 from bmlang.layers.sorting import topk
 
@@ -41,6 +41,10 @@ def _nms(node: OnnxNode) -> Result:
     return Live(found, INT64)
 
 
+def _nonzero(node: OnnxNode) -> Result:
+    return Live(permute(nonzero(node.tensor(0)), (1, 0)), INT64)
+
+
 def _unique(node: OnnxNode) -> Result:
     if "axis" in node.attributes or not node.integer("sorted", 1):
         raise NotSupported("rows along a dimension, or an order that is not that of the values")
@@ -59,4 +63,10 @@ def _roi_align(node: OnnxNode) -> Result:
     return roi_align(x, rois, size, scale=node.number("spatial_scale", 1.0), samples=node.integer("sampling_ratio", 0), aligned=half)
 
 
-TABLE: Final[Mapping[str, Handler]] = {"NonMaxSuppression": _nms, "RoiAlign": _roi_align, "TopK": _topk, "Unique": _unique}
+TABLE: Final[Mapping[str, Handler]] = {
+    "NonMaxSuppression": _nms,
+    "NonZero": _nonzero,
+    "RoiAlign": _roi_align,
+    "TopK": _topk,
+    "Unique": _unique,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Final
 
 import numpy as np
@@ -122,6 +123,25 @@ def _one_hot(node: OnnxNode) -> Result:
     return Live(where(found, on, off), values.element)
 
 
+def _max_unpool(node: OnnxNode) -> Result:
+    x, index = node.tensor(0), node.tensor(1)
+    kernel = node.integers("kernel_shape")
+    rank = x.ndim - 2
+    strides, pads = node.integers("strides", [1] * rank), node.integers("pads", [0] * 2 * rank)
+    if not len(kernel) == len(strides) == rank or len(pads) != 2 * rank:
+        node.wrong(f"kernel {kernel}, strides {strides}, pads {pads} of x {list(x.shape)}")
+    sizes = [
+        (size - 1) * step + reach - before - after
+        for size, step, reach, before, after in zip(x.shape[2:], strides, kernel, pads[:rank], pads[rank:], strict=True)
+    ]
+    shape = (*x.shape[:2], *sizes)
+    wanted = node.optional_known(2)
+    if wanted is not None and tuple(int(size) for size in wanted) != shape:
+        raise NotSupported(f"a result {[int(size) for size in wanted]} that is not the {list(shape)} which the windows give")
+    nothing = Tensor(x.tracer, x.tracer.constant(np.zeros((prod(shape),), x.dtype.numpy)))
+    return reshape(scatter(nothing, reshape(index, (-1,)), reshape(x, (-1,)), 0), shape)
+
+
 def _compress(node: OnnxNode) -> Result:
     condition = node.known(1).astype(bool).reshape(-1)
     x = node.tensor(0)
@@ -173,6 +193,7 @@ TABLE: Final[Mapping[str, Handler]] = {
     "Gather": _gather,
     "GatherElements": _gather_elements,
     "GatherND": _gather_nd,
+    "MaxUnpool": _max_unpool,
     "OneHot": _one_hot,
     "ReverseSequence": _reverse_sequence,
     "Scatter": _scatter,

@@ -11,16 +11,18 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bmlang.importers.onnx.elements import INT64
 from bmlang.importers.onnx.families.shapes import cut, strided
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
-from bmlang.importers.onnx.values import Quantised
+from bmlang.importers.onnx.values import Live, Quantised
 from bmlang.layers.activations import exp, log, sqrt
 from bmlang.layers.arrange import pad
 from bmlang.layers.conv import conv, deconv
 from bmlang.layers.conv3d import conv3d, deconv3d
-from bmlang.layers.elementwise import abs, mul
+from bmlang.layers.elementwise import abs, add, mul
 from bmlang.layers.elementwise import max as larger
 from bmlang.layers.pool import avg_pool, max_pool
+from bmlang.layers.pool_index import max_pool_with_index
 from bmlang.layers.reduce import reduce_max, reduce_mean, reduce_sum
 from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Tensor
@@ -185,12 +187,26 @@ def _pooled(x: Tensor, frame: Frame, pool: Pool) -> Tensor:
 
 def _max_pool(node: OnnxNode) -> Result:
     if node.wants(1):
-        raise NotSupported("the places of the largest elements (its second output)")
+        return _max_pool_with_places(node)
     found = node.value(0)
     x = found.integers if isinstance(found, Quantised) and found.codes.scale.size == 1 else node.tensor(0)
     _check_rank(x.shape)
     made = _pooled(x, frame_of(node, x.shape[2:], node.integers("kernel_shape")), _largest)
     return Quantised(made, found.codes, found.element) if isinstance(found, Quantised) and x is found.integers else made
+
+
+def _max_pool_with_places(node: OnnxNode) -> Result:
+    """The places count through the whole of x: those within an image and channel, and where these begin."""
+    x = node.tensor(0)
+    _check_rank(x.shape)
+    frame = frame_of(node, x.shape[2:], node.integers("kernel_shape"))
+    if x.ndim == 5 or any(step != 1 for step in frame.dilation) or node.integer("storage_order", 0):
+        raise NotSupported("the places of the largest elements of volumes, of windows with gaps, or counted along columns")
+    frame, images = frame.with_height(), _images(x)
+    n, c, h, w = images.shape
+    largest, places = max_pool_with_index(images, frame.kernel, stride=frame.stride, pad=frame.sides)
+    begins = (np.arange(n * c, dtype=np.int32) * (h * w)).reshape(n, c, 1, 1)
+    return [_back(largest, x.ndim), Live(_back(add(places, begins), x.ndim), INT64)]
 
 
 def _check_rank(shape: Sequence[int]) -> None:
