@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from bmlang.compiler.errors import CompileArgumentError
+from bmlang.graph.dims import Dim
 from bmlang.graph.graph import Array
 from bmlang.importers.onnx import OnnxModel
 from bmlang.importers.onnx.evaluate import OnnxruntimeAbsent, evaluate
@@ -67,7 +68,8 @@ def compile(
         target: the chip.
         outdir: the folder; it is made where it is missing.
         opt: level of optimisation, 0 to 2, as of `bm.compile`.
-        dyn: shapes that vary up to those given.
+        dyn: sizes vary up to those given: those that the file leaves open, as `batch`, and sizes of one name are equal. Where it leaves
+            none open, all but those of the second dimension; where `shapes` says sizes with `bm.upto`, these.
         cmp: compare each tensor with onnxruntime, or with numpy where that is not installed, and say where the first difference arises.
         input_names: tensors that are given; what makes them is left out. By default the inputs of the model.
         output_names: tensors that are wanted. By default the outputs of the model.
@@ -137,6 +139,8 @@ def _named(shapes: Sequence[Sequence[int]], inputs: Sequence[str]) -> Mapping[st
             f"there are shapes for {len(shapes)} inputs of {len(inputs)}", help=f"the inputs are {', '.join(inputs) or 'none'}"
         )
     try:
-        return {name: [index(size) for size in shape] for name, shape in zip(inputs, shapes, strict=True)}
+        return {
+            name: [size if isinstance(size, Dim) else index(size) for size in shape] for name, shape in zip(inputs, shapes, strict=True)
+        }
     except TypeError:
         raise CompileArgumentError(f"the shapes are {shapes!r}", help="give a shape for each input: [[1, 3, 224, 224], [1, 10]]") from None

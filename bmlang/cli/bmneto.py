@@ -115,8 +115,18 @@ def _parser() -> argparse.ArgumentParser:
     option("target", default=bmneto.TARGET, help="the chip (default: %(default)s)")
     option("outdir", default=bmneto.OUTDIR, help="folder for the results (default: %(default)s)")
     option("opt", type=int, choices=(0, 1, 2), default=2, help="level of optimisation (default: %(default)s)")
-    option("dyn", type=_truth, default=False, metavar="BOOL", help="shapes that vary (default: false)")
-    option("cmp", type=_truth, default=True, metavar="BOOL", help="compare each tensor with onnxruntime or numpy (default: true)")
+    option(
+        "dyn", type=_truth, nargs="?", const=True, default=False, metavar="BOOL", help="sizes that vary up to those given (default: false)"
+    )
+    option(
+        "cmp",
+        type=_truth,
+        nargs="?",
+        const=True,
+        default=True,
+        metavar="BOOL",
+        help="compare each tensor with onnxruntime or numpy (default: true)",
+    )
     option("input_names", type=_names, metavar="A,B", help="tensors that are given (default: the inputs)")
     option("output_names", type=_names, metavar="A,B", help="tensors that are wanted (default: the outputs)")
     option("mode", choices=bmneto.MODES, default="compile", help="what is made (default: %(default)s)")

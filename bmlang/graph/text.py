@@ -12,11 +12,11 @@ import numpy as np
 
 from bmlang.graph.dims import Dim, expr_of
 from bmlang.graph.graph import Array, Attribute, Graph, Node, unused_name
-from tpukernel.dtypes import Dtype
+from tpukernel.dtypes import DTYPES, Dtype
 from tpukernel.lang.expr import Expr, Var, show
 from tpukernel.lang.signature import TensorSpec
 
-__all__ = ["SHOWN_ELEMENTS", "WORDS", "default_name", "spec_text", "text_of"]
+__all__ = ["SHOWN_ELEMENTS", "WORDS", "default_name", "plain_name", "spec_text", "text_of"]
 
 SHOWN_ELEMENTS: Final = 16
 """Constants up to this size are written out; larger ones are given beside the text."""
@@ -39,6 +39,12 @@ def spec_text(spec: TensorSpec) -> str:
 def default_name(op: str, taken: set[str]) -> str:
     """The name of a node of which the text says none."""
     return unused_name(op.rpartition("::")[2], taken)
+
+
+def plain_name(name: str) -> str:
+    """A name like this one that stands in a text as it is."""
+    found = re.sub(r"\W", "_", name)
+    return f"d_{found}" if not found.isidentifier() or found in DTYPES or found in WORDS else found
 
 
 class _Printer:

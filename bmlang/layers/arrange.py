@@ -178,7 +178,7 @@ class Tile(_Moving):
     def infer(self, inputs: Sequence[TensorSpec | None], attrs: Mapping[str, Attribute]) -> TensorSpec:
         x = self.source(inputs)
         repeats = cast("tuple[int, ...]", attrs["repeats"])
-        if len(repeats) != len(x.shape) or min(repeats) < 1:
+        if len(repeats) != len(x.shape) or any(count < 1 for count in repeats):
             raise ShapeError(
                 f"x {list(x.shape)} repeated {repeats} times", position=here(), help="give one number of 1 or more per dimension"
             )
@@ -284,13 +284,17 @@ def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     """x repeated to a shape, as numpy broadcasts."""
     wanted = tuple(shape)
     aligned = (1,) * (len(wanted) - x.ndim) + x.shape
-    if len(aligned) != len(wanted) or any(mine not in (1, size) or size < 1 for mine, size in zip(aligned, wanted, strict=True)):
+    if len(aligned) != len(wanted) or any(
+        (not is_one(mine) and mine != size) or size < 1 for mine, size in zip(aligned, wanted, strict=True)
+    ):
         raise ShapeError(
             f"x {list(x.shape)} cannot be repeated to {list(wanted)}", position=here(), help="sizes are equal, or those of x are 1"
         )
     if aligned != x.shape:
         x = reshape(x, aligned)
-    return x if aligned == wanted else tile(x, [size // mine for size, mine in zip(wanted, aligned, strict=True)])
+    if same_sizes(aligned, wanted):
+        return x
+    return tile(x, [size if is_one(mine) else 1 for size, mine in zip(wanted, aligned, strict=True)])
 
 
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:

@@ -35,6 +35,11 @@ class Imported(Buildable, Protocol):
         """Shape and data type of each input."""
         ...
 
+    @property
+    def varying_specs(self) -> Mapping[str, TensorSpec]:
+        """The same for a dynamic stage, where sizes that vary may be said with `upto`."""
+        ...
+
 
 Evaluate = Callable[[Mapping[str, Array], Sequence[str]], tuple[str, Mapping[str, Array]]]
 """Another implementation: for the inputs of a stage the tensors of these names, as far as it has them, and who computed them."""
@@ -131,7 +136,7 @@ def convert(
     given = [test_inputs(stage, number) if inputs is None else _checked(inputs[number], stage.specs) for number, stage in enumerate(stages)]
     first = stages[0]
     progress("compiling")
-    specs = [stage.specs for stage in stages]
+    specs = [stage.varying_specs if settings.dynamic else stage.specs for stage in stages]
     model = compiled(function(first), stages=specs, chip=settings.chip, mode=settings.mode, opt=settings.opt, dynamic=settings.dynamic)
     comparisons: list[StageComparison] = []
     if evaluate is not None:
@@ -175,6 +180,11 @@ def _checked(given: Mapping[str, Array] | str | os.PathLike[str], specs: Mapping
     return found
 
 
+def _largest(specs: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
+    """The specs with the numbers that sizes that vary are at most."""
+    return {name: TensorSpec(tuple(int.__int__(size) for size in spec.shape), spec.dtype) for name, spec in specs.items()}
+
+
 def _fitting(name: str, spec: TensorSpec, array: Array | None) -> Array:
     if array is None:
         raise CompileArgumentError(f"there is no input {name!r} for the test run", help=f"give {spec.dtype.name}{list(spec.shape)}")
@@ -189,7 +199,7 @@ def _fitting(name: str, spec: TensorSpec, array: Array | None) -> Array:
 
 def _compared(number: int, stage: Imported, inputs: Mapping[str, Array], settings: Settings, evaluate: Evaluate) -> StageComparison:
     """Each tensor against numpy on the inputs that its operator had, and against the other implementation on the whole."""
-    graph = function(stage).traced(stage.specs)
+    graph = function(stage).traced(_largest(stage.specs))
     against, arrays = evaluate(inputs, [name for name in graph.specs if name not in graph.inputs])
     mode = mode_of(settings.mode)
     share = ALLOWED[settings.mode] if settings.tolerance is None else settings.tolerance

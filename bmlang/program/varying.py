@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
@@ -13,7 +12,7 @@ from bmlang.compiler.passes.expand import expand
 from bmlang.graph.dims import Dim, Recorder, expr_of, recording
 from bmlang.graph.errors import GraphError, GraphSizeError, SizeUseError
 from bmlang.graph.graph import Graph, unused_name
-from bmlang.graph.text import WORDS
+from bmlang.graph.text import WORDS, plain_name
 from bmlang.layers.custom import GraphLayer
 from bmlang.program.errors import FunctionArgumentError
 from bmlang.program.function import Function, Specs, spec
@@ -100,7 +99,7 @@ def _named(specs: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
             if number == 1 or (isinstance(expr, int) if said else axis == CHANNELS):
                 shape.append(number)
                 continue
-            variable = (expr.name if isinstance(expr, Var) else "") or unused_name(f"{_plain(name)}_{axis}", taken | limits.keys())
+            variable = (expr.name if isinstance(expr, Var) else "") or unused_name(f"{plain_name(name)}_{axis}", taken | limits.keys())
             if limits.setdefault(variable, number) != number:
                 raise CompileArgumentError(
                     f"the size {variable} is at most {limits[variable]}, and at most {number} in dimension {axis} of {name}",
@@ -113,26 +112,23 @@ def _named(specs: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
     return found
 
 
-def _plain(name: str) -> str:
-    """A name that stands in a text as it is."""
-    found = re.sub(r"\W", "_", name)
-    return f"d_{found}" if not found.isidentifier() or found in DTYPES or found in WORDS else found
-
-
 # ------------------------------------------------------------------ the same as for fixed sizes
 
 
 def _other_sizes(graph: Graph) -> Iterator[dict[str, int]]:
-    """Sizes for which the function is traced again: what Python does with a number in secret shows there."""
+    """Sizes for which the function is traced again: what Python does with a number in secret shows there.
+
+    None is 1 that may be larger: a size that is always 1 is broadcast, and leads to another graph that computes the same.
+    """
     assert graph.variation is not None  # noqa: S101
     inputs = {expr.name for name in graph.inputs for size in graph.specs[name].shape if isinstance(expr := expr_of(size), Var)}
     largest = {name: limit for name, limit in graph.variation.largest().items() if name in inputs}
     yield dict(largest)
-    yield {name: max(limit - 1, 1) for name, limit in largest.items()}
+    yield {name: max(limit - 1, 2) for name, limit in largest.items()}
     yield {name: limit // 2 + 1 for name, limit in largest.items()}
-    yield dict.fromkeys(largest, 1)
+    yield dict.fromkeys(largest, 2)
     for name, limit in largest.items():
-        yield largest | {name: max(limit // 2, 1)}
+        yield largest | {name: max(limit // 2, 2)}
 
 
 def _check(function: Function, graph: Graph, sizes: Mapping[str, int], attrs: Mapping[str, object]) -> None:

@@ -137,7 +137,8 @@ def test_tensors_are_compared_with_onnxruntime(folder: Path) -> None:
     (folded,) = bmneto.compile("net.onnx", shapes=[1, 3, 9, 11]).comparisons
     assert [each.name for each in folded.tensors.tensors] == ["b", "c", "mask.1", "out:0"]
     (half,) = bmneto.compile("net.onnx", shapes=[1, 3, 9, 11], quantize="F16", opt=1).comparisons
-    assert all(each.allowed_whole < np.inf for each in half.tensors.tensors if "cast" not in each.node.op)
+    inner = {"stem_conv"}  # sums before the bias, which the file does not have
+    assert all(each.allowed_whole < np.inf for each in half.tensors.tensors if "cast" not in each.node.op and each.name not in inner)
 
 
 def test_without_onnxruntime_numpy_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from bmlang.importers.onnx import load
 from tests.support.official_runtime import Request, official_outputs
 from tests.support.onnx_nets import NETS
 from tests.support.oracle import oracle_available, oracle_script
+from tests.support.torch_files import FILES, FOLDER, net_of
 
 ORACLE = oracle_available()
 pytestmark = [pytest.mark.vendor, pytest.mark.skipif(ORACLE is not None, reason=str(ORACLE))]
@@ -34,6 +35,14 @@ def test_nets(name: str, mode: str) -> None:
     random = np.random.default_rng(0)
     given: dict[str, Array] = {key: random.standard_normal(spec.shape, np.float32) for key, spec in net.specs.items()}
     assert_same_bits(bm.compile(net, stages=[net.specs], mode=mode), given)
+
+
+@pytest.mark.parametrize("mode", ["f32", "f16"])
+@pytest.mark.parametrize("file", [file for file in FILES if not net_of(file).varying])
+def test_nets_of_torch(file: str, mode: str) -> None:
+    net = load(FOLDER / file)
+    x = np.random.default_rng(0).standard_normal(net_of(file).shape, np.float32)
+    assert_same_bits(bm.compile(net, stages=[net.specs], mode=mode), {"input": x})
 
 
 @pytest.mark.parametrize("mode", ["f32", "f16"])

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bmlang.graph.dims import Dim
 from bmlang.graph.graph import Array
+from bmlang.graph.text import plain_name
 from bmlang.importers.onnx.elements import BOOL, ELEMENTS, Element
 from bmlang.importers.onnx.errors import OnnxInputError, OnnxTypeError
 from bmlang.importers.onnx.node import as_tensor
@@ -18,6 +20,7 @@ from bmlang.importers.onnx.values import Items, Known, Live, Unknown, Value
 from bmlang.layers.cast import cast
 from bmlang.layers.tensor import Tensor
 from tpukernel.dtypes import Dtype, u8
+from tpukernel.lang.expr import Var
 from tpukernel.lang.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -72,6 +75,30 @@ class OnnxModel:
             OnnxTypeError: the TPU has no type for an input.
         """
         return {name: TensorSpec(self._shape(self._declared[name]), _dtype_of(self._declared[name])) for name in self.inputs}
+
+    @property
+    def varying_specs(self) -> dict[str, TensorSpec]:
+        """`specs` for a dynamic stage: what the file leaves open varies up to what `shapes` say, and sizes of one name are equal.
+
+        Where the file leaves nothing open, or `shapes` says sizes with `upto`, it is `specs` as it is.
+
+        Raises:
+            OnnxInputError, OnnxTypeError: as of `specs`.
+            FunctionArgumentError: a size is none.
+        """
+        specs = self.specs
+        if any(isinstance(size, Dim) for each in specs.values() for size in each.shape):
+            return specs
+        return {name: TensorSpec(self._varying(self._declared[name], spec.shape), spec.dtype) for name, spec in specs.items()}
+
+    def _varying(self, given: ValueInfoProto, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        declared = given.type.tensor_type.shape.dim
+        if len(declared) != len(sizes):
+            return sizes
+        return tuple(
+            size if dim.HasField("dim_value") or size == 1 else Dim(size, Var(plain_name(dim.dim_param) if dim.dim_param else ""))
+            for dim, size in zip(declared, sizes, strict=True)
+        )
 
     def _shape(self, given: ValueInfoProto) -> tuple[int, ...]:
         if given.name in self._shapes:

@@ -11,6 +11,7 @@ from bmlang.importers.onnx.elements import BOOL, Element, element_of_dtype, narr
 from bmlang.importers.onnx.errors import OnnxNodeError
 from bmlang.importers.onnx.values import Items, Known, Live, Quantised, Unknown, Value, shape_of
 from bmlang.layers.cast import cast
+from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Tensor, Tracer, here
 from tpukernel.dtypes import Dtype, f32
 
@@ -94,7 +95,17 @@ class OnnxNode:
     def tensor(self, index: int) -> Tensor:
         """An input as a tensor of the function."""
         found = self.value(index)
-        return as_tensor(self.tracer, found.array, self.proto.input[index]) if isinstance(found, Known) else found.tensor
+        if not isinstance(found, Known):
+            return found.tensor
+        return as_tensor(self.tracer, found.array, self.proto.input[index]) if found.sizes is None else self._size_tensor(found)
+
+    def _size_tensor(self, found: Known) -> Tensor:
+        """A size that varies as a constant."""
+        dtype = found.element.dtype
+        if found.array.size != 1 or dtype is None or found.sizes is None:
+            raise NotSupported("several sizes that vary as a tensor")
+        number = Tensor(self.tracer, self.tracer.size(found.sizes.reshape(-1)[0], dtype))
+        return reshape(number, (1,) * found.array.ndim) if found.array.ndim else number
 
     def optional(self, index: int) -> Tensor | None:
         """An input as a tensor; None where it is absent."""
@@ -183,8 +194,14 @@ class OnnxNode:
         """Integers that are an attribute in older opsets and an input in newer ones; None where they are neither."""
         if name in self.attributes:
             return self.integers(name)
-        found = self.optional_known(index)
-        return None if found is None else [int(each) for each in found.reshape(-1)]
+        return self.sizes(index) if self.has(index) else None
+
+    def sizes(self, index: int) -> list[int]:
+        """Integers of an input that have to be known; those that are sizes may vary."""
+        array, found = self.known(index), self.value(index)
+        if isinstance(found, Known) and found.sizes is not None:
+            return list(found.sizes.reshape(-1))
+        return [int(each) for each in array.reshape(-1)]
 
     def axis(self, default: int | None = None, name: str = "axis", rank: int | None = None) -> int:
         """An attribute that is a dimension of the first input, counted from the front."""

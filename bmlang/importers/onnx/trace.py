@@ -19,6 +19,7 @@ from bmlang.importers.onnx.fold import LARGEST as LARGEST_CONSTANT
 from bmlang.importers.onnx.fold import RANDOM, folded
 from bmlang.importers.onnx.node import NeedsValue, NotSupported, OnnxNode
 from bmlang.importers.onnx.reader import Source, inner_graphs, sorted_nodes
+from bmlang.importers.onnx.sizes import computed, varying
 from bmlang.importers.onnx.table import EAGER, OPERATORS
 from bmlang.importers.onnx.values import Items, Known, Live, Unknown, Value
 from bmlang.layers.tensor import Tracer, here
@@ -232,7 +233,10 @@ class Importer:
         if function is not None:
             return self._function(function, site, scope, name)
         handler = EAGER.get((domain, node.op_type))
-        if handler is None and (done := self._folded(site, scope)) is not None:
+        if handler is None and not domain and varying(inputs):
+            if (sizes := computed(site)) is not None:
+                return [sizes]
+        elif handler is None and (done := self._folded(site, scope)) is not None:
             return done
         handler = handler or OPERATORS.get((domain, node.op_type))
         if _unknown(inputs) and handler is not None:

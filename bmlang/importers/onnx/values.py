@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,10 @@ from bmlang.layers.quantise import dequantise
 from bmlang.layers.tensor import Tensor
 from tpukernel.dtypes import dtype_of
 
-__all__ = ["Codes", "Items", "Known", "Live", "Quantised", "Unknown", "Value", "shape_of"]
+__all__ = ["Codes", "Items", "Known", "Live", "Quantised", "Sizes", "Unknown", "Value", "shape_of"]
+
+Sizes: TypeAlias = "NDArray[Any]"
+"""Integers of Python, some of which are a `Dim`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +42,12 @@ class Known:
     Attributes:
         array: the numbers.
         integers: where they were made from integers: these, and what they mean.
+        sizes: where some are sizes that vary: all of them with how they come about; `array` has what they are at most.
     """
 
     array: Array
     integers: tuple[Array, Codes] | None = None
+    sizes: Sizes | None = None
 
     @property
     def element(self) -> Element:

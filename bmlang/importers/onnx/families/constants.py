@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Final
 
 import numpy as np
 
 from bmlang.importers.onnx.elements import BOOL, ELEMENTS, INT64, Element
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
+from bmlang.importers.onnx.sizes import known_sizes
 from bmlang.importers.onnx.values import Live
 from bmlang.layers import compare
 from bmlang.layers.cast import cast
@@ -19,14 +21,14 @@ __all__ = ["EAGER", "TABLE"]
 
 
 def _shape(node: OnnxNode) -> Result:
-    sizes = np.array(node.shape(0), np.int64)
+    sizes = node.shape(0)
     rank = len(sizes)
     start, end = node.integer("start", 0), node.integer("end", rank)
-    return sizes[slice(max(start + rank, 0) if start < 0 else start, end + rank if end < 0 else end)]
+    return known_sizes(sizes[max(start + rank, 0) if start < 0 else start : end + rank if end < 0 else end])
 
 
 def _size(node: OnnxNode) -> Result:
-    return np.array(np.prod(node.shape(0), dtype=np.int64))
+    return known_sizes(np.array(prod(node.shape(0)), np.object_))
 
 
 def _identity(node: OnnxNode) -> Result:

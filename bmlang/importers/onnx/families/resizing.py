@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil, floor, prod
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bmlang.graph.dims import Dim, has_dims, same_sizes
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.layers.cast import cast
 from bmlang.layers.matmul import matmul
 from bmlang.layers.resize import resize
+from bmlang.layers.sampling import COORDINATES as LAYER_COORDINATES
 from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Tensor, apply
 from tpukernel.dtypes import f32
@@ -33,6 +36,7 @@ class _Axis:
         size, out: elements before and behind.
         scale: how much larger it becomes; not always their quotient.
         begin, end: the part that is taken (tf_crop_and_resize).
+        said: whether the node says the scale; else it follows from the sizes.
     """
 
     size: int
@@ -40,6 +44,7 @@ class _Axis:
     scale: float
     begin: float = 0.0
     end: float = 1.0
+    said: bool = True
 
 
 def _pytorch(place: Floats, axis: _Axis) -> Floats:
@@ -133,25 +138,41 @@ def _axes(node: OnnxNode, x: Tensor) -> dict[int, _Axis]:
     axes = [axis % x.ndim for axis in node.integers("axes", range(x.ndim))]
     old = node.opset < 11
     scales = node.numbers("scales", []) or (None if not node.has(1 if old else 2) else node.known(1 if old else 2).reshape(-1).tolist())
-    sizes = None if old or not node.has(3) else [int(each) for each in node.known(3).reshape(-1)]
+    sizes = None if old or not node.has(3) else node.sizes(3)
     boxes = node.known(1).reshape(-1).tolist() if not old and node.has(1) and node.shape(1) != (0,) else None
     if sizes:
-        scales = _kept(node, [size / x.shape[axis] for size, axis in zip(sizes, axes, strict=True)])
+        quotients = [_ratio(size, x.shape[axis]) for size, axis in zip(sizes, axes, strict=True)]
+        scales = _kept(node, quotients)
         if scales is not None:
             sizes = [floor(scales[place] * x.shape[axis] + 0.5) for place, axis in enumerate(axes)]
         else:
-            scales = [size / x.shape[axis] for size, axis in zip(sizes, axes, strict=True)]
+            scales = quotients
     if not scales:
         node.wrong("it has neither scales nor sizes")
     found: dict[int, _Axis] = {}
     for place, (axis, scale) in enumerate(zip(axes, scales, strict=True)):
         begin, end = (boxes[place], boxes[place + len(axes)]) if boxes else (0.0, 1.0)
-        out = sizes[place] if sizes else floor(x.shape[axis] * (end - begin) * float(scale))
+        out = sizes[place] if sizes else _scaled(x.shape[axis], (end - begin) * float(scale))
         if out < 1 or not 0 < scale < 1e6:
             node.wrong(f"a scale of {scale}")
-        if out != x.shape[axis] or scale != 1 or boxes:
-            found[axis] = _Axis(x.shape[axis], out, float(scale), float(begin), float(end))
+        if not same_sizes([out], [x.shape[axis]]) or scale != 1 or boxes:
+            found[axis] = _Axis(x.shape[axis], out, float(scale), float(begin), float(end), not sizes)
     return found
+
+
+def _ratio(size: int, before: int) -> float:
+    """How much larger a size is; of those that vary, when they are the largest. The layer goes by sizes."""
+    return int.__int__(size) / int.__int__(before)
+
+
+def _scaled(size: int, scale: float) -> int:
+    """So many times a size, rounded down: of a size that varies for simple fractions only."""
+    if isinstance(size, Dim):
+        fraction = Fraction(scale).limit_denominator(64)
+        if float(np.float32(fraction.numerator / fraction.denominator)) == float(np.float32(scale)):
+            return size * fraction.numerator // fraction.denominator
+        raise NotSupported(f"a size that varies times {scale}")
+    return floor(size * scale)
 
 
 def _kept(node: OnnxNode, scales: Sequence[float]) -> list[float] | None:
@@ -184,13 +205,35 @@ def _resize(node: OnnxNode) -> Result:
         raise NotSupported("a value for what is outside of the image")
     axes = _axes(node, x)
     method = _layer_method(node, x, axes)
-    if method is not None:
+    if has_dims(tuple(size for each in axes.values() for size in (each.size, each.out))):
+        made = _varying(node, x, axes)
+    elif method is not None:
         made = resize(x, [axes[axis].out if axis in axes else x.shape[axis] for axis in (2, 3)], mode, method)
     else:
         made = x
         for axis, each in axes.items():
             made = _along(made, axis, _matrix(node, each))
     return made if made.dtype == given.dtype else cast(made, given.dtype)
+
+
+def _varying(node: OnnxNode, x: Tensor, axes: Mapping[int, _Axis]) -> Tensor:
+    """By the layer alone: a matrix is one for each size."""
+    way = "asymmetric" if node.opset < 11 else node.text("coordinate_transformation_mode", "half_pixel")
+    if x.ndim != 4 or not set(axes) <= {2, 3} or way not in LAYER_COORDINATES:
+        raise NotSupported(f"coordinates {way}, dimensions {sorted(axes)} where sizes vary")
+    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise NotSupported("keep_aspect_ratio_policy where sizes vary")
+    return resize(
+        x,
+        [axes[axis].out if axis in axes else x.shape[axis] for axis in (2, 3)],
+        node.text("mode", "nearest"),
+        way,
+        scale=[axes[axis].scale if axis in axes and axes[axis].said else 0.0 for axis in (2, 3)],
+        nearest="floor" if node.opset < 11 else node.text("nearest_mode", "round_prefer_floor"),
+        cubic_a=node.number("cubic_coeff_a", -0.75),
+        exclude_outside=bool(node.integer("exclude_outside", 0)),
+        antialias=bool(node.integer("antialias", 0)),
+    )
 
 
 def _layer_method(node: OnnxNode, x: Tensor, axes: Mapping[int, _Axis]) -> str | None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from bmlang.graph.dims import Dim, is_one, same_sizes
 from bmlang.importers.onnx.node import Handler, NotSupported, OnnxNode, Result
 from bmlang.importers.onnx.values import Known, Quantised
 from bmlang.layers.arrange import broadcast_to, concat, pad, permute, slice, split, tile
@@ -23,6 +24,8 @@ def _reflected(place: int, size: int) -> int:
     return min(around, 2 * size - 2 - around)
 
 
+ENDLESS: Final = (1 << 31) - 1
+"""The end of a slice from which on it means that of the tensor."""
 MIRRORS: Final[Mapping[str, Callable[[int, int], int]]] = {
     "edge": lambda place, size: min(max(place, 0), size - 1),
     "reflect": _reflected,
@@ -121,7 +124,7 @@ def strided(x: Tensor, axis: int, step: int) -> Tensor:
 
 def cut(x: Tensor, axis: int, first: int, count: int) -> Tensor:
     """So many elements along a dimension."""
-    if count == x.shape[axis]:
+    if same_sizes([count], [x.shape[axis]]):
         return x
     begin = [first if place == axis else 0 for place in range(x.ndim)]
     return slice(x, begin, [count if place == axis else size for place, size in enumerate(x.shape)])
@@ -139,8 +142,22 @@ def _slice(node: OnnxNode) -> Result:
     return _same(node, x)
 
 
+def _place(place: int, size: int) -> int:
+    """A place of a slice, counted from the front, within the tensor."""
+    if not isinstance(place, Dim) and place >= ENDLESS:
+        return size
+    counted = place + size if place < 0 else place
+    return 0 if counted < 0 else min(counted, size)
+
+
 def _sliced(x: Tensor, axis: int, start: int, end: int, step: int) -> Tensor:
-    places = range(x.shape[axis])[start:end:step]
+    size = x.shape[axis]
+    if step == 1:
+        first, stop = _place(start, size), _place(end, size)
+        if stop <= first:
+            raise NotSupported("the result has no elements")
+        return cut(x, axis, first, stop - first)
+    places = range(size)[start:end:step]
     if not places:
         raise NotSupported("the result has no elements")
     low, high = min(places), max(places)
@@ -208,13 +225,23 @@ def _mirrored(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tenso
 
 def _expand(node: OnnxNode) -> Result:
     x = node.tensor(0)
-    wanted = [int(each) for each in node.known(1)]
-    shape = np.broadcast_shapes(x.shape, tuple(wanted))
-    return broadcast_to(x, shape)
+    wanted = node.sizes(1)
+    rank = max(x.ndim, len(wanted))
+    pairs = zip([1] * (rank - x.ndim) + list(x.shape), [1] * (rank - len(wanted)) + wanted, strict=True)
+    return broadcast_to(x, [_common(node, *pair) for pair in pairs])
+
+
+def _common(node: OnnxNode, one: int, other: int) -> int:
+    """The size that two sizes are broadcast to."""
+    if is_one(one) or is_one(other):
+        return other if is_one(one) else one
+    if one != other:
+        node.wrong(f"a size of {one} cannot become {other}")
+    return one
 
 
 def _tile(node: OnnxNode) -> Result:
-    repeats = [int(each) for each in node.known(1)]
+    repeats = node.sizes(1)
     return tile(node.tensor(0), repeats) if any(each != 1 for each in repeats) else node.tensor(0)
 
 
