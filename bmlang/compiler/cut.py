@@ -63,7 +63,7 @@ def _best_of(group: Group, chip: Chip, *, square: bool) -> Cut | None:
     """The fastest of a row of ways, from coarse to fine."""
     best: Cut | None = None
     worse = 0
-    for fineness, size in enumerate(sizes_to_try(group.anchor.form, chip, square=square)):
+    for fineness, size in enumerate(sizes_to_try(group.anchor.form.out, group.cut, chip, square=square)):
         if size != group.anchor.form.out and not group.may_be_cut:
             break
         found = _cut(group, size, fineness, chip)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import lcm
 
 from bmlang.compiler.arena import Buffer, Life
 from bmlang.graph.graph import Array, Node
@@ -129,6 +130,13 @@ class Group:
         """Whether a slice of the last result is one of all results that are stored."""
         shapes = {name: shape for work in self.works for name, shape in work.shapes()}
         return all(shapes[name] == self.anchor.form.out for name in self.stored)
+
+    @cached_property
+    def cut(self) -> Dim4:
+        """How slices may be cut, by dimension, as far as the last result and all results of its shape go; see `LocalForm.cut`."""
+        cuts = [work.form.cut for work in self.works if work.form.out == self.anchor.form.out]
+        n, c, h, w = (lcm(*steps) for steps in zip(*cuts, strict=True))
+        return n, c, h, w
 
 
 @dataclass(frozen=True)
@@ -364,29 +372,30 @@ def _may_cut(form: LocalForm, region: Region) -> bool:
     return True
 
 
-def sizes_to_try(form: LocalForm, chip: Chip, *, square: bool = False) -> Iterator[Dim4]:
+def sizes_to_try(out: Dim4, cut: Dim4, chip: Chip, *, square: bool = False) -> Iterator[Dim4]:
     """Sizes of slices, from the whole result down to the smallest that makes sense.
 
     Args:
-        form: the form of the last node.
+        out: the shape of the last result.
+        cut: how it may be cut, see `LocalForm.cut`.
         chip: the chip.
         square: cut channels and columns alike, where both can be cut; otherwise channels come first.
     """
     if not square:
-        yield form.out
-    steps = [form.cut[0], max(form.cut[1], chip.lanes) if form.cut[1] else 0, form.cut[2], form.cut[3]]
-    units = [-(-whole // step) if step else 1 for whole, step in zip(form.out, steps, strict=True)]
+        yield out
+    steps = [cut[0], max(cut[1], chip.lanes) if cut[1] else 0, cut[2], cut[3]]
+    units = [-(-whole // step) if step else 1 for whole, step in zip(out, steps, strict=True)]
     if square and min(units[1], units[3]) == 1:
         return
-    last = form.out
+    last = out
     for count in _counts():
-        size = list(form.out)
+        size = list(out)
         left = count
         for axis in (0, 2, 1, 3):
             if steps[axis] and left > 1:
                 wanted = round(left**0.5) if square and axis == 1 else left
                 each = -(-units[axis] // min(wanted, units[axis]))
-                size[axis] = min(each * steps[axis], form.out[axis])
+                size[axis] = min(each * steps[axis], out[axis])
                 left = -(-left // -(-units[axis] // each))
         found = (size[0], size[1], size[2], size[3])
         if found != last:

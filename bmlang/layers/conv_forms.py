@@ -22,7 +22,7 @@ from tpukernel.chips.tensors import Dim4, Layout
 from tpukernel.dtypes import Dtype, f32
 from tpukernel.lang.tensors import Tile
 
-__all__ = ["LANES", "group_span", "has_local_form", "is_depthwise", "local_form", "weight_bytes"]
+__all__ = ["LANES", "group_span", "has_local_form", "is_depthwise", "kernel_rows", "local_form", "weight_bytes"]
 
 LANES = 64
 """Lanes of the chips (BM1684, BM1684X)."""
@@ -217,6 +217,11 @@ def _among_others(kernels: Array, first_output: int, first: int, count: int, out
         begin = (first_output + place) // outputs * ic - first
         found[place, begin : begin + ic] = kernels[place]
     return found
+
+
+def kernel_rows(kernels: Array) -> Array:
+    """Kernels (oc, ic, kh, kw) as words, a row (1, oc, 1, words) for the lane of each output channel."""
+    return _record(kernels, None, 0)
 
 
 def _record(kernels: Array, bias: Array | None, bias_at: int) -> Array:

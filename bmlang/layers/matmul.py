@@ -14,6 +14,7 @@ from bmlang.layers.base import Call, Feed, Layer, LocalForm, Packed, Piece
 from bmlang.layers.cast import cast
 from bmlang.layers.elementwise import add
 from bmlang.layers.errors import ShapeError
+from bmlang.layers.matmul_left import known_left
 from bmlang.layers.memory import seen_as
 from bmlang.layers.pointwise import broadcast_shape, common_dtype
 from bmlang.layers.region import Region
@@ -95,6 +96,8 @@ class MatMul(Layer):
         turned = bool(call.attrs["transpose_b"])
         if call.inputs[2] or call.attrs["transpose_a"] or (turned and a.dtype == f32) or any(count not in (1, batches) for count in own):
             return None
+        if call.constants[0] is not None and own[0] == 1 < batches and not turned:
+            return known_left(call, batches, n)
         if own[1] == 1 and own[0] == batches > 1:  # one matrix b for all: the rows of all a are rows of one matrix
             m, batches, own = m * batches, 1, [1, 1]
         if a.dtype == f32 and own[1] == 1 and m <= FEW_ROWS and call.constants[1] is not None:

@@ -128,7 +128,7 @@ def test_sizes_go_from_the_whole_to_small_pieces() -> None:
     (group,) = plan(prepared(double.traced({"x": (4, 128, 64, 64)}), bm.f32), BM1684X)
     assert isinstance(group, Planned)
     form = group.cuts[0].steps.steps[0].compute.work.form
-    sizes = list(sizes_to_try(form, BM1684X))
+    sizes = list(sizes_to_try(form.out, form.cut, BM1684X))
     assert sizes[0] == form.out
     assert prod(sizes[-1]) < prod(form.out) // 64
     assert len(set(sizes)) == len(sizes)

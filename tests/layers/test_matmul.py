@@ -96,3 +96,43 @@ def test_a_bias_that_does_not_fit() -> None:
 
     with pytest.raises(ShapeError):
         product.traced({"a": (3, 4)})
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 130), st.integers(1, 70), st.sampled_from((1, 1, 2, 5, 31, 70)), st.data())
+def test_known_left_sides(batches: int, m: int, depth: int, n: int, data: st.DataObject) -> None:
+    """One left side for many: known, it is computed in another form, to the same bits."""
+    mode = data.draw(st.sampled_from(("f32", "f16", "bf16")))
+    left, right = numbers(m, depth), numbers(batches, depth, n, seed=1)
+    left[0, 0], right[-1, 0, 0] = np.inf, np.nan
+
+    @bm.function
+    def given_left(a: bm.Tensor, b: bm.Tensor) -> bm.Tensor:
+        return bm.matmul(a, b)
+
+    @bm.function
+    def known_left(b: bm.Tensor) -> bm.Tensor:
+        return bm.matmul(left, b)
+
+    (wanted,) = given_left.run({"a": left, "b": right}, mode=mode).values()
+    (found,) = known_left.run({"b": right}, mode=mode).values()
+    np.testing.assert_array_equal(found.view(np.uint32), wanted.view(np.uint32))
+
+
+@pytest.mark.parametrize(
+    ("m", "right", "f32", "f16"),
+    [
+        pytest.param(64, (512, 64, 8), 42633, 42186, id="few columns"),  # 335130 with rows of 8 elements
+        pytest.param(49, (3136, 49, 1), 32299, 32299, id="one column"),  # 1572356 as columns
+        pytest.param(196, (16, 196, 64), 52312, 34894, id="many columns"),
+    ],
+)
+def test_cycles_of_known_left_sides(m: int, right: tuple[int, ...], f32: int, f16: int) -> None:
+    left = numbers(m, right[-2])
+
+    @bm.function
+    def product(b: bm.Tensor) -> bm.Tensor:
+        return bm.matmul(left, b)
+
+    cycles = [bm.compile(product, stages=[{"b": right}], mode=mode).stages[0].timeline().cycles for mode in ("f32", "f16")]
+    assert cycles == pytest.approx([f32, f16], rel=0.1)
