@@ -83,7 +83,7 @@ def _best_near(group: Group, chip: Chip, near: int) -> Cut | None:
 
     With an elementwise node more, the same way is best, if there is room for it.
     """
-    ways = list(sizes_to_try(group.anchor.form, chip))[: None if group.may_be_cut else 1]
+    ways = list(sizes_to_try(group.anchor.form.out, group.cut, chip))[: None if group.may_be_cut else 1]
     best = _cut(group, ways[near], near, chip) if near < len(ways) else None
     if best is not None and layer_of(group.anchor.node.op).elementwise:
         return best
