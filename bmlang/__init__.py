@@ -11,6 +11,7 @@ Names are loaded when they are used: the simulator and the compiler take their t
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -245,7 +246,7 @@ __all__ += ["unsqueeze", "upsample", "where", "yuv2rgb"]
 
 def __getattr__(name: str) -> object:
     if name not in HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     value = globals()[name] = getattr(import_module(HOME[name]), name)
     return value
 

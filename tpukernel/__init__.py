@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from tpukernel.chips import BM1684, BM1684X
@@ -46,7 +47,7 @@ __all__ += ["load", "load_all", "parse", "parse_all"]
 
 def __getattr__(name: str) -> object:
     if name not in _LANGUAGE:
-        raise AttributeError(f"module 'tpukernel' has no attribute {name!r}")
+        raise AttributeError(f"module 'tpukernel' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     from tpukernel import lang
 
     return getattr(lang, name)

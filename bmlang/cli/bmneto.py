@@ -83,7 +83,8 @@ def _told(made: Conversion, level: int) -> int:
     if level >= 1:
         for number, stage in enumerate(made.model.stages):
             timeline = stage.timeline()
-            print(f"stage {number}: {timeline.cycles:,} cycles, {timeline.microseconds:,.0f} us by the cost model")
+            largest = " for the largest shapes" if made.dynamic else ""
+            print(f"stage {number}: {timeline.cycles:,} cycles, {timeline.microseconds:,.0f} us by the cost model{largest}")
         print(printable(str(made.folder)))
     return 0 if made else 1
 

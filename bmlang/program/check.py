@@ -18,7 +18,7 @@ from bmlang.graph.parse import parse_graph
 from bmlang.graph.text import SHOWN_ELEMENTS, spec_text
 from bmlang.layers.base import Bounds, Layer
 from bmlang.layers.custom import Operator
-from bmlang.layers.errors import LayerCheckError
+from bmlang.layers.errors import LayerCheckError, LayerDefinitionError
 from bmlang.layers.reference import run_reference
 from bmlang.layers.registry import layer_of
 from bmlang.layers.tensor import Operand, Tracer, apply_many
@@ -109,9 +109,12 @@ def layer_check(
 
     Raises:
         LayerCheckError: something does not agree; the message says where.
+        LayerDefinitionError: it is no layer.
         UnknownLayerError: there is no such layer.
     """
     found = layer.layer if isinstance(layer, Operator) else layer_of(layer) if isinstance(layer, str) else layer
+    if not isinstance(cast("object", found), Layer):
+        raise LayerDefinitionError(f"{found!r} is no layer", help='put @bm.layer("acme::name", reference=...) in front of it')
     checker = _Checker(found, attrs or {}, frozenset(constants), mode, chip_of(chip), seed, roundings, reduction, atol)
     report = LayerReport(found.name, tuple(checker.case(each, dtype_of(dtype)) for each in shapes for dtype in dtypes))
     if not report:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -112,6 +113,8 @@ class Model:
     def run(self, net: str | None = None, /, **inputs: Array) -> dict[str, Array]:
         """The outputs of a net by name; the only net where none is named. Inputs and errors are those of `Runtime`."""
         names = list(self.runtime.nets)
+        if not isinstance(cast("object", net), str | None):
+            raise CompileArgumentError("an input was given without its name", help="give inputs by name: model.run(x=array)")
         if net is None and len(names) != 1:
             raise CompileArgumentError(f"the model has the nets {', '.join(names)}", help="name the one to run")
         return dict(self.runtime[net or names[0]].run({name: np.ascontiguousarray(array) for name, array in inputs.items()}))
@@ -190,7 +193,7 @@ class _Job:
 
     def static(self, function: Function, specs: Specs, attrs: Mapping[str, object], number: int | None) -> _Stage:
         """A stage for these shapes."""
-        if varies(specs):
+        if isinstance(cast("object", specs), Mapping) and varies(specs):
             raise CompileArgumentError(
                 f"a stage of {function.name} says sizes with upto", help="compile with dynamic=True, or give plain sizes"
             )
@@ -229,7 +232,10 @@ def _check_names(functions: Sequence[Function], stages: Stages) -> None:
         )
     unknown = set(stages) - set(names) if isinstance(stages, Mapping) else set[str]()
     if unknown:
-        raise CompileArgumentError(f"there are stages for {', '.join(sorted(unknown))}", help=f"the functions are {', '.join(names)}")
+        raise CompileArgumentError(
+            f"there are stages for {', '.join(map(str, sorted(unknown)))}, which is no function",
+            help=f"give a list with the shapes of each stage by input, or such a list for each of {', '.join(names)}",
+        )
 
 
 def _check_stages(net: str, graphs: Sequence[Graph]) -> None:

@@ -98,11 +98,13 @@ class Conversion:
         model: the model.
         folder: the folder with the files.
         comparisons: one for each stage; none where nothing was compared.
+        dynamic: whether shapes vary up to those given.
     """
 
     model: Model
     folder: Path
     comparisons: tuple[StageComparison, ...]
+    dynamic: bool = False
 
     def __bool__(self) -> bool:
         """Whether nothing differs, as far as it was compared."""
@@ -145,7 +147,7 @@ def convert(
             comparisons.append(_compared(number, stage, arrays, settings, evaluate(stage)))
     progress("running and writing")
     model.save_folder(settings.folder, {first.name: given})
-    return Conversion(model, settings.folder, tuple(comparisons))
+    return Conversion(model, settings.folder, tuple(comparisons), settings.dynamic)
 
 
 def test_inputs(stage: Imported, seed: int) -> dict[str, Array]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import index
 from typing import Final, Literal, NoReturn, Protocol, cast, overload, runtime_checkable
@@ -15,6 +16,7 @@ from bmlang.compiler.package import package
 from bmlang.compiler.pipeline import compile_graph
 from bmlang.graph.dims import Dim
 from bmlang.graph.graph import Array, Graph, unused_name
+from bmlang.layers.errors import OperatorArgumentError
 from bmlang.layers.reference import run_reference
 from bmlang.layers.tensor import Tensor, Tracer
 from bmlang.program.compare import FunctionComparison, compare_graph
@@ -226,6 +228,10 @@ class Function:
 
     def _traced(self, specs: Specs, attrs: Mapping[str, object]) -> tuple[Returns, Graph]:
         inputs = self.signature.inputs
+        if not isinstance(cast("object", specs), Mapping):
+            raise FunctionArgumentError(
+                f"the shapes of function {self.name} are {specs!r}", help=f'give them by name: {{"{next(iter(inputs), "x")}": (1, 64)}}'
+            )
         if set(specs) != set(inputs):
             raise FunctionArgumentError(
                 f"function {self.name} takes {', '.join(inputs) or 'no tensors'}, not {', '.join(specs) or 'nothing'}",
@@ -233,7 +239,9 @@ class Function:
             )
         tracer = Tracer(self.name)
         tensors = [tracer.input(name, _spec(name, specs[name])) for name in inputs]
-        returns, outputs = self._outputs(tracer, self.python(*tensors, **attrs))
+        with _advised():
+            made = self.python(*tensors, **attrs)
+        returns, outputs = self._outputs(tracer, made)
         return returns, with_output_names(tracer.graph(outputs), list(outputs))
 
     def _outputs(self, tracer: Tracer, result: object) -> tuple[Returns, dict[str, Tensor]]:
@@ -270,9 +278,26 @@ class Function:
         except DtypeNameError:
             raise FunctionArgumentError(
                 f"{name} of function {self.name} is an array of {array.dtype}, which no TPU has",
-                help=f"convert it, for example {name}.astype(np.float32)",
+                help=f"convert it, for example {name}.astype(np.{'int32' if array.dtype.kind in 'iu' else 'float32'})",
             ) from None
         return np.require(array, requirements="C")
+
+
+@contextmanager
+def _advised() -> Generator[None]:
+    """What numpy says where its functions are called with tensors becomes an error with advice."""
+    try:
+        yield
+    except TypeError as error:
+        if "__array_ufunc__" not in str(error):
+            raise
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        position = None if place is None else Position(place.tb_frame.f_code.co_filename, place.tb_lineno)
+        raise OperatorArgumentError(
+            "a function of numpy was called with a tensor", position=position, help="use that of bmlang, bm.exp(x) and not np.exp(x)"
+        ) from error
 
 
 def _spec(name: str, given: TensorSpec | Sequence[int]) -> TensorSpec:

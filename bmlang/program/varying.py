@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from typing import cast
 
 from bmlang.compiler.concrete import concrete
 from bmlang.compiler.errors import CompileArgumentError
@@ -59,6 +60,8 @@ def traced_varying(function: Function, specs: Specs, attrs: Mapping[str, object]
         SizeUseError: the function does something else for each size.
         GraphError: as of `Function.traced`.
     """
+    if not isinstance(cast("object", specs), Mapping):
+        return function.traced(specs, **attrs)  # says what is wrong
     named = _named({name: _spec(name, given) for name, given in specs.items()})
     graph = _traced(function, named, attrs)
     for sizes in _other_sizes(graph):

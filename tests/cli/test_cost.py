@@ -67,7 +67,7 @@ def test_streams(tpukernel: Command, tmp_path: Path) -> None:
 
 def test_what_cannot_be_costed_is_said(tpukernel: Command, tmp_path: Path) -> None:
     assert "ISA" in tpukernel.fails("cost", write_fixture(TOPK_BM1684, tmp_path))
-    assert tpukernel("cost", write_fixture(ADD_DYNAMIC, tmp_path)).out == "\n"
+    assert "CLI101" in (told := tpukernel.fails("cost", write_fixture(ADD_DYNAMIC, tmp_path))) and "has no commands" in told
     assert "No such file" in tpukernel.fails("cost", tmp_path / "nothing.bmodel")
 
 

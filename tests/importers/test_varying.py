@@ -16,7 +16,7 @@ import bmlang as bm
 from bmlang.graph.dims import Dim, expr_of
 from bmlang.graph.errors import GraphSizeError
 from bmlang.importers.onnx import load
-from bmlang.importers.onnx.errors import UnsupportedNodesError
+from bmlang.importers.onnx.errors import OnnxInputError, UnsupportedNodesError
 from bmlang.importers.onnx.fold import folded
 from bmlang.importers.onnx.node import NotSupported, OnnxNode
 from bmlang.importers.onnx.sizes import TABLE, computed, known_sizes
@@ -214,3 +214,9 @@ def test_what_is_known_for_one_size_only_is_refused() -> None:
     with pytest.raises(UnsupportedNodesError, match="Pow of sizes that vary"):
         bm.compile(loaded, stages=[loaded.varying_specs], dynamic=True)
     assert numpy_helper.to_array(power.graph.initializer[0]) == 2
+
+
+def test_a_shape_has_as_many_sizes_as_the_file_says() -> None:
+    loaded = load(MODELS["pooled and flat"](), {"x": (4, 6, 8)})
+    with pytest.raises(OnnxInputError, match=r"input 'x' of net has the shape \[n, 4, h, w\] and not \[4, 6, 8\]"):
+        _ = loaded.specs

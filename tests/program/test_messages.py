@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import bmlang as bm
+import tpukernel
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import Layer
 from bmlang.layers.registry import add, register
@@ -193,7 +194,7 @@ SHORT: Mapping[str, tuple[Callable[[], object], str]] = {
     "no stages": (lambda: bm.compile(scaled, stages=[]), "BML143: function scaled has no stages"),
     "stages of others": (
         lambda: bm.compile(scaled, stages={"f": STAGES}),
-        "BML143: there are stages for f\n  help: the functions are scaled",
+        "BML143: there are stages for f, which is no function\n  help: give a list",
     ),
     "same stages": (
         lambda: bm.compile(scaled, stages=STAGES * 2, attrs={"factor": 1.0}),
@@ -224,3 +225,54 @@ def test_message_about(name: str) -> None:
         make()
     assert str(caught.value).startswith(text)
     assert caught.value.help
+
+
+# ------------------------------------------------------------------ what beginners do
+
+
+def squared(x: bm.Tensor) -> bm.Tensor:
+    return x * x
+
+
+@bm.function
+def takes_numpy(x: bm.Tensor) -> bm.Tensor:
+    return cast("bm.Tensor", np.exp(cast("Array", x)))
+
+
+BEGINNERS: Mapping[str, Callable[[], object]] = {
+    "BML122: a function of numpy was called with a tensor\n  at test_messages.py:": lambda: takes_numpy(X),
+    "BML143: an input was given without its name\n  help: give inputs by name": lambda: bm.compile(
+        squared_function(), stages=[{"x": X.shape}]
+    ).run(cast("str", X)),
+    "BML143: there are stages for x, which is no function\n  help: give a list": lambda: bm.compile(
+        squared_function(), stages=cast("dict[str, list[dict[str, tuple[int, ...]]]]", {"x": X.shape})
+    ),
+    "BML102: the shapes of function squared are (1, 3)": lambda: bm.compile(
+        squared_function(), stages=cast("list[dict[str, tuple[int, ...]]]", [(1, 3)])
+    ),
+    "BML102: the shapes of function squared are (2, 3)": lambda: bm.compile(
+        squared_function(), stages=cast("list[dict[str, tuple[int, ...]]]", [(2, 3)]), dynamic=True
+    ),
+    "BML126: <function squared": lambda: bm.layer_check(cast("Layer", squared), shapes=[(1, 3)]),
+    "convert it, for example x.astype(np.int32)": lambda: squared_function()(np.ones((2, 3), np.int64)),
+    "convert it, for example x.astype(np.float32)": lambda: squared_function()(np.ones((2, 3))),
+}
+
+
+def squared_function() -> bm.Function:
+    return bm.function(squared)
+
+
+@pytest.mark.parametrize("text", BEGINNERS)
+def test_what_beginners_do_is_told(text: str) -> None:
+    with pytest.raises(TpuError) as caught:
+        BEGINNERS[text]()
+    assert text in str(caught.value)
+
+
+def test_a_misspelt_name_is_found_by_python() -> None:
+    """Python looks for similar names where it knows the module."""
+    for module in (bm, tpukernel):
+        with pytest.raises(AttributeError) as caught:
+            _ = module.sigmiod
+        assert (caught.value.name, caught.value.obj) == ("sigmiod", module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from tpukernel.errors import TpuError
@@ -15,7 +16,7 @@ MAX_STREAM_BYTES = 1 << 30
 
 
 class StreamFileError(TpuError, code="CLI101"):
-    """A file that was given as a command stream cannot be one."""
+    """A file that was given for its command streams cannot be one, or has none that was asked for."""
 
 
 def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +42,25 @@ def groups_of(arguments: argparse.Namespace) -> list[CommandStreams]:
     if bool(raw) == bool(arguments.file):
         arguments.parser.error("give --tiu FILE, --gdma FILE or both, or a FILE that has both")
     if arguments.file:
-        return [group for group in read_streams(arguments.file) if (arguments.group or "") in group.title]
+        return _chosen(arguments.file, read_streams(arguments.file), arguments.group)
     tiu, gdma = (b"" if path is None else read_stream(path) for path in (arguments.tiu, arguments.gdma))
     return [CommandStreams("streams", arguments.chip, tiu=tiu, gdma=gdma)]
+
+
+def _chosen(file: Path, groups: Sequence[CommandStreams], text: str | None) -> list[CommandStreams]:
+    """The groups whose title has a text.
+
+    Raises:
+        StreamFileError: there are none.
+    """
+    if not groups:
+        raise StreamFileError(f"{file} has no commands", help="what is dynamic gets its commands when it runs: compile for fixed shapes")
+    found = [group for group in groups if (text or "") in group.title]
+    if not found:
+        raise StreamFileError(
+            f"no command group of {file} is called {text!r}", help=f"there are {'; '.join(group.title for group in groups)}"
+        )
+    return found
 
 
 def read_stream(path: Path, limit: int = MAX_STREAM_BYTES) -> bytes:

@@ -129,7 +129,7 @@ class Kernel:
         except DtypeNameError:
             raise CallError(
                 f"{name} of kernel {self.signature.name} is an array of {array.dtype}, which no TPU has",
-                help=f"convert it, for example {name}.astype(np.float32)",
+                help=f"convert it, for example {name}.astype(np.{'int32' if array.dtype.kind in 'iu' else 'float32'})",
             ) from None
 
     # ------------------------------------------------------------------ elaborating

@@ -101,16 +101,28 @@ class OnnxModel:
         )
 
     def _shape(self, given: ValueInfoProto) -> tuple[int, ...]:
-        if given.name in self._shapes:
-            return self._shapes[given.name]
         kind = given.type.tensor_type
+        if given.name in self._shapes:
+            return self._said(given, self._shapes[given.name])
         sizes = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in kind.shape.dim]
         if not kind.HasField("shape") or not all(isinstance(size, int) and size > 0 for size in sizes):
             told = f"[{', '.join(map(str, sizes))}]" if kind.HasField("shape") else "unknown"
             raise OnnxInputError(
-                f"the shape of input {given.name!r} of {self.name} is {told}", help=f'say what it is: shapes={{"{given.name}": (1, ...)}}'
+                f"the shape of input {given.name!r} of {self.name} is {told}",
+                help=f'say what it is: shapes={{"{given.name}": (1, ...)}}, on the command line --shapes [[1,...]]',
             )
         return tuple(int(size) for size in sizes)
+
+    def _said(self, given: ValueInfoProto, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape that was said, which may be of other sizes than the file has."""
+        kind = given.type.tensor_type
+        if kind.HasField("shape") and len(kind.shape.dim) != len(shape):
+            declared = ", ".join(str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in kind.shape.dim)
+            raise OnnxInputError(
+                f"input {given.name!r} of {self.name} has the shape [{declared}] and not [{', '.join(map(str, shape))}]",
+                help=f"give {len(kind.shape.dim)} sizes",
+            )
+        return shape
 
     def build(self, *tensors: Tensor) -> dict[str, Tensor]:
         """Write the model down in the function that these tensors belong to.
