@@ -11,8 +11,9 @@ import numpy as np
 from bmlang.graph.graph import Attribute
 from bmlang.layers.arrange import concat, pad, permute, slice
 from bmlang.layers.cast import cast as converted
-from bmlang.layers.conv_forms import LANES, has_local_form, is_depthwise, weight_bytes
+from bmlang.layers.conv_forms import LANES, has_local_form, is_depthwise
 from bmlang.layers.conv_int_forms import takes_given
+from bmlang.layers.conv_records import weight_bytes
 from bmlang.layers.elementwise import add, sub
 from bmlang.layers.rearrange import flip
 from bmlang.layers.shape import reshape

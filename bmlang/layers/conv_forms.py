@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import cast
-
-import numpy as np
+from typing import Final, cast
 
 from bmlang.graph.graph import Array
 from bmlang.layers.base import Call, Feed, LocalForm, Packed, Piece
+from bmlang.layers.conv_groups import from_lane_0, group_span, grouped_form
+from bmlang.layers.conv_records import among_others, joined, record, weight_bytes, whole_lines
 from bmlang.layers.memory import seen_as
 from bmlang.layers.region import Region
 from bmlang.layers.windows import Windows
@@ -22,34 +22,36 @@ from tpukernel.chips.tensors import Dim4, Layout
 from tpukernel.dtypes import Dtype, f32
 from tpukernel.lang.tensors import Tile
 
-__all__ = ["LANES", "group_span", "has_local_form", "is_depthwise", "kernel_rows", "local_form", "weight_bytes"]
+__all__ = ["LANES", "has_local_form", "is_depthwise", "local_form"]
 
 LANES = 64
 """Lanes of the chips (BM1684, BM1684X)."""
-IC_PARALLEL: Mapping[int, int] = {4: 1, 2: 32, 1: 64}
-"""Input channels that lie side by side in weights, by bytes of an element (instruction-set study)."""
 MACS: Mapping[int, tuple[int, int]] = {4: (16, 1), 2: (4, 32), 1: (4, 64)}
 """By bytes of an element: results and input channels of a cycle and lane (cost model of the official compiler)."""
 
 
+MUCH_MORE: Final = 1.5
+"""How many times as many products a convolution of all groups may have as one for each: that needs no slices of channels."""
+
+
 def has_local_form(windows: Windows, x: Sequence[int], weight: Sequence[int], groups: int, known: bool) -> bool:
-    """Whether commands can do it, for x (n, ic, h, w) and weight (oc, ic / groups, kh, kw) whose value is known or not."""
+    """Whether commands can do it, for x (n, ic, h, w) and weight (oc, ic / groups, kh, kw) whose value is known or not.
+
+    Groups whose channels do not begin in lane 0 are computed with channels before them, as long as that is little more than by themselves.
+    """
     if not windows.is_legal or is_depthwise(x, weight, groups) or groups == 1:
         return windows.is_legal
-    starts = range(0, weight[0], LANES)
-    return known and all(group_span(first, min(LANES, weight[0] - first), weight, groups)[0] % LANES == 0 for first in starts)
+    if not known:
+        return False
+    blocks = [(first, min(LANES, weight[0] - first)) for first in range(0, weight[0], LANES)]
+    together = sum(from_lane_0(group_span(*block, weight, groups), LANES)[1] for block in blocks)
+    alone = groups * weight[1] * -(-weight[0] // groups // LANES)
+    return all(group_span(*block, weight, groups)[0] % LANES == 0 for block in blocks) or together <= MUCH_MORE * alone
 
 
 def is_depthwise(x: Sequence[int], weight: Sequence[int], groups: int) -> bool:
     """Whether each channel has one kernel and one result."""
     return groups == x[1] == weight[0] and groups > 1
-
-
-def group_span(first: int, count: int, weight: Sequence[int], groups: int) -> tuple[int, int]:
-    """The input channels of some output channels: first one and how many."""
-    each, ic = weight[0] // groups, weight[1]
-    begin, end = first // each, (first + count - 1) // each + 1
-    return begin * ic, (end - begin) * ic
 
 
 def local_form(call: Call) -> LocalForm | None:
@@ -62,6 +64,8 @@ def local_form(call: Call) -> LocalForm | None:
         return None
     if is_depthwise(x.shape, weight.shape, groups):
         return _depthwise(call, windows)
+    if known and groups > 1 and (form := grouped_form(call, windows, groups)) is not None:
+        return form
     return _dense(call, windows, groups) if known else _with_given_weights(call, windows)
 
 
@@ -72,16 +76,16 @@ def _dense(call: Call, windows: Windows, groups: int) -> LocalForm:
     bias = call.constants[2]
 
     def span(region: Region) -> tuple[int, int]:
-        return group_span(region.start[1], region.size[1], shape, groups)
+        return from_lane_0(group_span(region.start[1], region.size[1], shape, groups), lanes)
 
     def bias_at(region: Region) -> int:
-        return _lines(weight_bytes(span(region)[1], prod(shape[2:]), x.dtype), call)
+        return whole_lines(weight_bytes(span(region)[1], prod(shape[2:]), x.dtype), call.chip)
 
     def pack(region: Region) -> Array:
         first, count = span(region)
         channels = slice(region.start[1], region.end[1])
-        kernels = _among_others(weight[channels], region.start[1], first, count, shape[0] // groups)
-        return _record(kernels, None if bias is None else bias.reshape(-1)[channels], bias_at(region))
+        kernels = among_others(weight[channels], region.start[1], first, count, shape[0] // groups)
+        return record(kernels, None if bias is None else bias.reshape(-1)[channels], bias_at(region))
 
     def tile(piece: Piece) -> None:
         (packed,) = piece.packed
@@ -140,7 +144,7 @@ def _depthwise(call: Call, windows: Windows) -> LocalForm:
     x, weight, bias = call.spec(0), call.constants[1], call.constants[2]
     channels, _, kh, kw = call.spec(1).shape
     lanes, taps = call.chip.lanes, kh * kw
-    bias_at = _lines(taps * x.dtype.itemsize, call)
+    bias_at = whole_lines(taps * x.dtype.itemsize, call.chip)
 
     def needed(region: Region) -> Region:
         return windows.region(region, (region.start[1], region.size[1]))
@@ -149,7 +153,7 @@ def _depthwise(call: Call, windows: Windows) -> LocalForm:
         assert weight is not None  # noqa: S101
         span = slice(region.start[1], region.end[1])
         kernels = weight[span].reshape(-1, taps)
-        return _joined(kernels, None if bias is None else bias.reshape(-1)[span].astype(weight.dtype), bias_at)
+        return joined(kernels, None if bias is None else bias.reshape(-1)[span].astype(weight.dtype), bias_at)
 
     def tile(piece: Piece) -> None:
         padding, tiu, count = windows.padding(piece.region), piece.k.tiu, piece.region.size[1]
@@ -183,67 +187,6 @@ def _depthwise(call: Call, windows: Windows) -> LocalForm:
         at_once=(1 if channels > lanes else 0, 0 if weight is None else lanes, 0, 0),
         cycles=cycles,
     )
-
-
-# ---------------------------------------------------------------------- coefficients
-
-
-def weight_bytes(ic: int, taps: int, dtype: Dtype) -> int:
-    """Bytes of the weights of one output channel in its lane."""
-    parallel = IC_PARALLEL[dtype.itemsize]
-    return -(-ic // parallel) * parallel * taps * dtype.itemsize
-
-
-def _lines(count: int, call: Call) -> int:
-    """Bytes in whole lines of a lane."""
-    return -(-count // call.chip.eu_bytes) * call.chip.eu_bytes
-
-
-def _among_others(kernels: Array, first_output: int, first: int, count: int, outputs: int) -> Array:
-    """Kernels of output channels as kernels over `count` input channels from `first` on: zeros for those of other groups.
-
-    Args:
-        kernels: (oc, ic / groups, kh, kw).
-        first_output: number of the first output channel.
-        first: number of the first input channel.
-        count: input channels.
-        outputs: output channels of a group.
-    """
-    oc, ic, kh, kw = kernels.shape
-    if count == ic:
-        return kernels
-    found = np.zeros((oc, count, kh, kw), kernels.dtype)
-    for place in range(oc):
-        begin = (first_output + place) // outputs * ic - first
-        found[place, begin : begin + ic] = kernels[place]
-    return found
-
-
-def kernel_rows(kernels: Array) -> Array:
-    """Kernels (oc, ic, kh, kw) as words, a row (1, oc, 1, words) for the lane of each output channel."""
-    return _record(kernels, None, 0)
-
-
-def _record(kernels: Array, bias: Array | None, bias_at: int) -> Array:
-    """A row of words for each output channel: its weights, input channels in groups, then its bias."""
-    oc, ic, kh, kw = kernels.shape
-    parallel = IC_PARALLEL[kernels.dtype.itemsize]
-    groups = -(-ic // parallel)
-    padded = np.zeros((oc, groups * parallel, kh * kw), kernels.dtype)
-    padded[:, :ic] = kernels.reshape(oc, ic, kh * kw)
-    rows = padded.reshape(oc, groups, parallel, kh * kw).transpose(0, 1, 3, 2).reshape(oc, -1)
-    return _joined(rows, None if bias is None else bias.astype(np.float32), bias_at)
-
-
-def _joined(rows: Array, bias: Array | None, bias_at: int) -> Array:
-    """Rows, and behind each, from a byte on, a number: as words (1, rows, 1, words)."""
-    raw = np.ascontiguousarray(rows).view(np.uint8)
-    size = bias.dtype.itemsize if bias is not None else 0
-    data = np.zeros((len(rows), -(-(bias_at + size if size else raw.shape[1]) // 4) * 4), np.uint8)
-    data[:, : raw.shape[1]] = raw
-    if bias is not None:
-        data[:, bias_at : bias_at + size] = np.ascontiguousarray(bias).reshape(-1, 1).view(np.uint8)
-    return data.view(np.uint32).reshape(1, len(rows), 1, -1)
 
 
 def _dim4(shape: tuple[int, ...]) -> Dim4:

@@ -14,7 +14,8 @@ import numpy as np
 
 from bmlang.graph.graph import Array
 from bmlang.layers.base import Call, Feed, LocalForm, Packed, Piece
-from bmlang.layers.conv_forms import MACS, kernel_rows
+from bmlang.layers.conv_forms import MACS
+from bmlang.layers.conv_records import kernel_rows
 from bmlang.layers.memory import seen_as
 from bmlang.layers.region import Region
 from tpukernel.chips.tensors import Dim4, Layout

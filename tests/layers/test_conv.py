@@ -87,8 +87,7 @@ def test_transposed_kernels_that_the_caller_gives() -> None:
     agree(deconvolved, x=numbers(1, 6, 5, 7), weight=numbers(6, 3, 3, 2, seed=1))
 
 
-@pytest.mark.parametrize("groups", [1, 96])
-@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("groups", "transposed"), [(1, False), (1, True), (96, False), (96, True), (24, False)])
 def test_pieces(groups: int, transposed: bool) -> None:
     """Too large for local memory: rows are cut, also between inserted zeros."""
     weight = numbers(96, 96 // groups, 3, 3, seed=1)
@@ -204,3 +203,49 @@ def test_few_input_channels_are_convolved_in_f32() -> None:
 
     cycles = {mode: bm.compile(stem, stages=[{"x": (1, 3, 64, 64)}], mode=mode).stages[0].timeline().cycles for mode in ("f32", "f16")}
     assert cycles["f16"] < 1.1 * cycles["f32"]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.data())
+def test_groups_of_few_channels(data: st.DataObject) -> None:
+    draw = data.draw
+    ic, oc, taps = draw(st.integers(1, 6)), draw(st.sampled_from((1, 2, 3, 4, 8))), draw(st.sampled_from((1, 2, 3)))
+    groups, stride, pad = draw(st.integers(2, 40)), draw(st.integers(1, 2)), draw(st.integers(0, 1))
+    weight, bias, x = numbers(groups * oc, ic, taps, 3, seed=1), numbers(groups * oc, seed=2), numbers(2, groups * ic, 5, 6)
+
+    @bm.function
+    def convolved(x: bm.Tensor) -> bm.Tensor:
+        return bm.conv(x, weight, bias, stride=stride, pad=pad, dilation=(1, 2), groups=groups)
+
+    agree(convolved, modes=("f32", "f16"), x=x)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "attrs", "mode", "cycles"),
+    [
+        pytest.param((1, 128, 56, 56), (128, 4, 3, 3), {"pad": 1, "groups": 32}, "f32", 88226, id="few of each group"),  # 231329 with zeros
+        pytest.param((1, 48, 20, 20), (48, 2, 5, 5), {"pad": 2, "groups": 24}, "f32", 3791, id="two of each group"),  # 36373
+        pytest.param((1, 240, 28, 28), (240, 80, 1, 1), {"groups": 3}, "f16", 33576, id="groups across lanes"),  # 62304 one after the other
+    ],
+)
+def test_cycles_of_groups(shape: tuple[int, ...], kernel: tuple[int, ...], attrs: dict[str, Any], mode: str, cycles: int) -> None:
+    weight = numbers(*kernel, seed=1)
+
+    @bm.function
+    def convolved(x: bm.Tensor) -> bm.Tensor:
+        return bm.conv(x, weight, **attrs)
+
+    assert bm.compile(convolved, stages=[{"x": shape}], mode=mode).stages[0].timeline().cycles == pytest.approx(cycles, rel=0.1)
+
+
+def test_infinite_groups() -> None:
+    """Groups that are computed one channel at a time know nothing of each other."""
+    weight, x = numbers(64, 4, 3, 3, seed=1), numbers(1, 64, 5, 6)
+    x[0, :4] = np.inf
+
+    @bm.function
+    def convolved(x: bm.Tensor) -> bm.Tensor:
+        return bm.conv(x, weight, groups=16)
+
+    (found,) = convolved.run({"x": x}).values()
+    assert not np.isfinite(found[0, :4]).any() and np.isfinite(found[0, 4:]).all()
