@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -56,8 +56,8 @@ class Life:
     last: int
 
 
-def place(lives: Sequence[tuple[Buffer, Life]], limit: int) -> bool:
-    """Give each buffer an address below `limit`; False when there is no room.
+def place(lives: Sequence[tuple[Buffer, Life]], limit: Callable[[Life], int]) -> bool:
+    """Give each buffer an address below the limit for its life; False when there is no room.
 
     Addresses go round, so that what was just freed is not written at once: the engine that fills it would have to wait.
     """
@@ -65,11 +65,12 @@ def place(lives: Sequence[tuple[Buffer, Life]], limit: int) -> bool:
     cursor = 0
     for buffer, life in sorted(lives, key=lambda each: each[1].first):
         used = [each for each in used if each[2] >= life.first]
-        if buffer.bytes > limit:
+        most = limit(life)
+        if buffer.bytes > most:
             return False
-        address = _gap(used, buffer.bytes, cursor, limit)
+        address = _gap(used, buffer.bytes, cursor, most)
         if address is None:
-            address = _gap(used, buffer.bytes, 0, limit)
+            address = _gap(used, buffer.bytes, 0, most)
         if address is None:
             return False
         buffer.address = address

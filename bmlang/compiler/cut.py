@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bmlang.compiler.arena import place
@@ -12,7 +13,7 @@ from bmlang.layers.registry import layer_of
 from tpukernel.chips.chip import Chip
 from tpukernel.chips.errors import ShapeError
 
-__all__ = ["MANY", "Cut", "best_cut", "fits"]
+__all__ = ["MANY", "Cut", "best_cut", "finer_cuts", "fits", "needed_cut"]
 
 WORSE, WORSE_OF_MANY = 3, 1
 """After this many ways that are slower than the best one, finer ones are not tried; fewer for groups of many nodes."""
@@ -26,12 +27,14 @@ class Cut:
     """A group in steps.
 
     Attributes:
+        group: the nodes.
         steps: the steps.
         cycles: what they are estimated to take.
         whole: whether the last result is made in one piece.
         fineness: how many coarser ways there are.
     """
 
+    group: Group
     steps: Steps
     cycles: int
     whole: bool
@@ -40,7 +43,7 @@ class Cut:
 
 def fits(steps: Steps, chip: Chip) -> bool:
     """Give the buffers of steps their addresses; False when there is no room."""
-    return place(steps.lives(), chip.lane_bytes - steps.scratch)
+    return place(steps.lives(), lambda _: chip.lane_bytes - steps.scratch)
 
 
 def best_cut(group: Group, chip: Chip, near: int | None = None) -> Cut | None:
@@ -110,8 +113,17 @@ def _cut(group: Group, size: tuple[int, int, int, int], fineness: int, chip: Chi
         if steps is None:
             return None
         if fits(steps, chip):
-            return Cut(steps, cycles_of(steps, chip), size == group.anchor.form.out, fineness)
+            return Cut(group, steps, cycles_of(steps.events(), chip), size == group.anchor.form.out, fineness)
     return None
+
+
+def finer_cuts(cut: Cut, chip: Chip, count: int) -> Iterator[Cut]:
+    """The next ways, which take less local memory."""
+    if not cut.group.may_be_cut:
+        return
+    for fineness, size in enumerate(sizes_to_try(cut.group.anchor.form.out, cut.group.cut, chip)):
+        if cut.fineness < fineness <= cut.fineness + count and (found := _cut(cut.group, size, fineness, chip)) is not None:
+            yield found
 
 
 def needed_cut(group: Group, chip: Chip) -> Cut:

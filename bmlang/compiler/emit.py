@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from bmlang.bmodel.section import align
 from bmlang.compiler.arena import Buffer
 from bmlang.compiler.groups import Alias, Emitted, Hosted, Planned
 from bmlang.compiler.places import Coefficients, DeviceMemory, device_memory
+from bmlang.compiler.schedule import Batch, scheduled
 from bmlang.compiler.steps import Compute, Held, Load, Store
 from bmlang.compiler.subnets import HostPart, Segment, TpuPart, parts_of
 from bmlang.compiler.transfer import Rows, as_rows
@@ -106,11 +109,13 @@ class _Emitter:
         self._pins: dict[str, Position] = {}
         self._parents: dict[str, tuple[str, int]] = {}
         self._segments: list[Segment] = []
+        self._batches: deque[Batch] = deque()
 
     def run(self, groups: Sequence[Planned | Emitted | Alias | Hosted]) -> Emission:
         for group in groups:
             self._settle(group)
-        for group in groups:
+        for number, group in enumerate(groups):
+            self._schedule(groups, number)
             self._add(group)
         places: dict[str, int] = {}
         end = self._chip.regions["ddr"].base
@@ -230,15 +235,21 @@ class _Emitter:
         self._open.node = node.name
         self._close()
 
+    def _schedule(self, groups: Sequence[Planned | Emitted | Alias | Hosted], number: int) -> None:
+        """The order of commands for the groups from a first one on between which nothing else is computed."""
+        if self._batches or not isinstance(groups[number], Planned):
+            return
+        run = takewhile(lambda group: isinstance(group, Planned | Alias), groups[number:])
+        cuts = [cut for group in run if isinstance(group, Planned) for cut in group.cuts]
+        self._batches = deque(scheduled(cuts, self._graph.constants, self._chip))
+
     def _emit_group(self, group: Planned) -> None:
-        for cut in group.cuts:
-            node = group.nodes[0]
-            for event in cut.steps.events():
-                if isinstance(event, Compute):
-                    node = event.work.node
-                with pinned(self._pin(node)):
-                    self._event(event)
-            self._close(self._chip.lane_bytes - cut.steps.scratch)
+        for _ in group.cuts:
+            batch = self._batches.popleft()
+            for each in batch.commands:
+                with pinned(self._pin(each.node)):
+                    self._event(each.event)
+            self._close(self._chip.lane_bytes - batch.scratch)
 
     def _event(self, event: Load | Compute | Store) -> None:
         match event:

@@ -8,10 +8,11 @@ both engines work at one time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import lcm
+from typing import TypeAlias
 
 from bmlang.compiler.arena import Buffer, Life
 from bmlang.graph.graph import Array, Node
@@ -21,7 +22,7 @@ from tpukernel.chips.chip import Chip
 from tpukernel.chips.tensors import Dim4, Layout
 from tpukernel.dtypes import Dtype, dtype_of
 
-__all__ = ["Compute", "Group", "Load", "Step", "Steps", "Store", "Work", "build"]
+__all__ = ["Compute", "Event", "Group", "Load", "Step", "Steps", "Store", "Work", "build", "lives_of"]
 
 AXES = "nchw"
 
@@ -186,6 +187,9 @@ class Compute:
     packed: tuple[Buffer, ...]
 
 
+Event: TypeAlias = "Load | Compute | Store"
+
+
 @dataclass
 class Step:
     """Loads, then one computation, then stores."""
@@ -207,33 +211,36 @@ class Steps:
     steps: list[Step] = field(default_factory=list[Step])
     scratch: int = 0
 
-    def events(self, ahead: int = 1) -> Iterator[Load | Compute | Store]:
-        """Everything in the order in which it is issued.
-
-        Args:
-            ahead: how many steps before its own a load is issued.
-        """
-        loaded = 0
+    def issued(self) -> Iterator[tuple[Event, Work]]:
+        """Everything in the order in which it is issued, and for whom: loads one step ahead, stores one step behind."""
         for number, step in enumerate(self.steps):
-            while loaded < len(self.steps) and loaded <= number + ahead:
-                yield from self.steps[loaded].loads
-                loaded += 1
-            yield step.compute
+            for ahead in self.steps[0 if number == 0 else number + 1 : number + 2]:
+                yield from ((load, ahead.compute.work) for load in ahead.loads)
+            yield step.compute, step.compute.work
             if number:
-                yield from self.steps[number - 1].stores
+                yield from ((store, self.steps[number - 1].compute.work) for store in self.steps[number - 1].stores)
         if self.steps:
-            yield from self.steps[-1].stores
+            yield from ((store, self.steps[-1].compute.work) for store in self.steps[-1].stores)
 
-    def lives(self, ahead: int = 1) -> list[tuple[Buffer, Life]]:
+    def events(self) -> Iterator[Event]:
+        """Everything in the order in which it is issued."""
+        return (event for event, _ in self.issued())
+
+    def lives(self) -> list[tuple[Buffer, Life]]:
         """The buffers, and when each is needed."""
-        found: dict[Buffer, Life] = {}
-        for moment, event in enumerate(self.events(ahead)):
-            for buffer in _buffers(event):
-                found.setdefault(buffer, Life(moment, moment)).last = moment
-        return list(found.items())
+        return lives_of(self.events())
 
 
-def _buffers(event: Load | Compute | Store) -> Iterator[Buffer]:
+def lives_of(events: Iterable[Event]) -> list[tuple[Buffer, Life]]:
+    """The buffers of commands, and when each is needed."""
+    found: dict[Buffer, Life] = {}
+    for moment, event in enumerate(events):
+        for buffer in _buffers(event):
+            found.setdefault(buffer, Life(moment, moment)).last = moment
+    return list(found.items())
+
+
+def _buffers(event: Event) -> Iterator[Buffer]:
     match event:
         case Load():
             yield event.buffer
