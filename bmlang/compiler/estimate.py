@@ -40,7 +40,8 @@ class Clock:
 
     def __init__(self, chip: Chip, occupied: _Occupied | None = None) -> None:
         self._chip, self._occupied = chip, occupied
-        self._tiu = self._gdma = 0.0
+        self._tiu: float = 0.0
+        self._gdma: float = 0.0
         self._ready: dict[Buffer, float] = {}
         self._waited = 0.0
 
@@ -78,10 +79,11 @@ class Clock:
                 self._gdma += _transfer(whole, event.shape, event.region, False, self._chip, event.held.buffer.dtype)
                 self._used([event.held.buffer], self._gdma)
             case Compute():
-                taken = [*(held.buffer for held in event.ins.values()), *event.packed]
+                taken: list[Buffer] = [*(held.buffer for held in event.ins.values()), *event.packed]
                 made = [held.buffer for held in event.outs]
-                needs = [self._tiu, *(self._ready.get(buffer, 0.0) for buffer in taken), *(self._free(buffer) for buffer in made)]
-                self._tiu = max(needs) + _compute(event, self._chip)
+                loaded = max((self._ready.get(buffer, 0.0) for buffer in taken), default=0.0)
+                free = max((self._free(buffer) for buffer in made), default=0.0)
+                self._tiu = max(self._tiu, loaded, free) + _compute(event, self._chip)
                 self._ready.update((buffer, self._tiu) for buffer in made)
                 self._used([*taken, *made], self._tiu)
 

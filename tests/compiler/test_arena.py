@@ -27,7 +27,7 @@ def largest_together(lives: list[tuple[Buffer, Life]]) -> int:
 def test_what_lives_together_lies_apart(given_lives: list[tuple[int, int, int]], lines: int) -> None:
     lives = buffers(given_lives)
     limit = 64 * lines
-    if not place(lives, limit):
+    if not place(lives, lambda _: limit):
         assert sum(buffer.bytes for buffer, _ in lives) > limit
         return
     for number, (buffer, life) in enumerate(lives):
@@ -44,7 +44,7 @@ def test_what_cannot_fit_is_refused(given_lives: list[tuple[int, int, int]]) -> 
     lives = buffers(given_lives)
     needed = largest_together(lives)
     if needed:
-        assert not place(lives, needed - 64)
+        assert not place(lives, lambda _: needed - 64)
 
 
 def test_a_buffer_has_the_bytes_of_its_tensor() -> None:

@@ -11,63 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bmlang as bm
-from bmlang.compiler.arena import Buffer
 from bmlang.compiler.cut import best_cut, fits
 from bmlang.compiler.groups import Alias, Emitted, Hosted, Planned, plan
 from bmlang.compiler.pipeline import prepared
-from bmlang.compiler.steps import Compute, Group, Load, Steps, Store, sizes_to_try
+from bmlang.compiler.steps import Group, sizes_to_try
 from bmlang.graph.graph import Graph
-from bmlang.layers.region import Region
 from tests.support.graphs import graphs
+from tests.support.watch import Watch
 from tpukernel import BM1684X
-
-
-class Watch:
-    """Goes through the events of steps and keeps what each buffer holds."""
-
-    def __init__(self, graph: Graph, stored: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]) -> None:
-        self._graph, self.stored = graph, stored
-        self._held: dict[Buffer, set[Region]] = {}
-
-    def see(self, steps: Steps) -> None:
-        """All events of a group."""
-        for event in steps.events():
-            match event:
-                case Load():
-                    if isinstance(event.source, str) and event.source in self.stored:
-                        assert self.stored[event.source].all(), "loaded before all of it was stored"
-                    self._place(event.buffer, event.region)
-                case Compute():
-                    self._compute(event)
-                case Store():
-                    self._store(event)
-
-    def _place(self, buffer: Buffer, region: Region) -> None:
-        for other in self._held:
-            if other is not buffer and other.address < buffer.address + buffer.bytes and buffer.address < other.address + other.bytes:
-                self._held[other] = set()  # overwritten
-        self._held.setdefault(buffer, set()).add(region)
-
-    def _compute(self, event: Compute) -> None:
-        for index, held in event.ins.items():
-            assert holds(held.region, event.regions[index])
-            assert self._held.get(held.buffer), f"{event.work.node.name} reads what is not there"
-        for buffer in event.packed:
-            assert self._held.get(buffer), f"{event.work.node.name} has no coefficients"
-        for held, (_, region) in zip(event.outs, event.work.boxes(event.region), strict=True):
-            assert holds(held.region, region)
-            self._place(held.buffer, region)
-
-    def _store(self, event: Store) -> None:
-        parts = self._held.get(event.held.buffer, set())
-        assert sum(part.elements for part in parts) >= event.region.elements, f"{event.value} was not computed"
-        shape = event.shape
-        whole = self.stored.setdefault(event.value, np.zeros(prod(self._graph.specs[event.value].shape), np.int64))
-        whole[event.offset : event.offset + prod(shape)].reshape(shape)[event.region.slices()] += 1
-
-
-def holds(outer: Region, inner: Region) -> bool:
-    return outer.join(inner) == outer
 
 
 @settings(max_examples=25, deadline=None)
@@ -81,7 +32,7 @@ def test_all_of_every_result_is_stored(graph: Graph, mode: str) -> None:
             watch = Watch(done, stored)
             for cut in group.cuts:
                 assert fits(cut.steps, BM1684X)
-                watch.see(cut.steps)
+                watch.see(cut.steps.events())
         else:
             node = group.node
             stored |= {name: np.ones(prod(done.specs[name].shape), np.int64) for name in node.outputs}
