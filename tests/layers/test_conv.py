@@ -202,7 +202,7 @@ def test_few_input_channels_are_convolved_in_f32() -> None:
         return bm.relu(bm.conv(x, weight, stride=2, pad=3))
 
     cycles = {mode: bm.compile(stem, stages=[{"x": (1, 3, 64, 64)}], mode=mode).stages[0].timeline().cycles for mode in ("f32", "f16")}
-    assert cycles["f16"] < 1.1 * cycles["f32"]
+    assert cycles["f16"] < 1.2 * cycles["f32"]
 
 
 @settings(max_examples=8, deadline=None)
