@@ -12,6 +12,9 @@ import bmlang as bm
 from bmlang.importers.onnx import load
 from tests.importers.models import reference
 from tests.support.onnx_nets import NETS
+from tpukernel import BM1684X
+from tpukernel.sim import Machine
+from tpukernel.sim.checks.errors import RaceError
 
 MODES = {"resnet18": ("f32", "f16"), "mobilenet_v2": ("f32",), "transformer": ("f32",), "unet": ("f32",)}
 TOLERANCE = {"f32": 2e-5, "f16": 2e-2, "bf16": 1e-1}
@@ -35,6 +38,8 @@ def test_a_net_computes_what_its_file_says(name: str) -> None:
             np.testing.assert_allclose(
                 cast("NDArray[Any]", array), wanted[key], rtol=0, atol=TOLERANCE[mode] * largest, err_msg=f"{key} {mode}"
             )
+        findings = Machine(BM1684X, ddr_bytes=1 << 28).check(model.stages[0].emission.program)
+        assert [each for each in findings if isinstance(each, RaceError)] == []  # whatever comes early waits for whom it has to
         kinds = {node.op for node in model.stages[0].graph.nodes}
         assert "bm::conv" in kinds or name == "transformer"
         if name != "transformer":  # all factors of channels have become weights
