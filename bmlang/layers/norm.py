@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf, prod
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.base import FLOATS, Call, Feed, Layer, LocalForm, Piece, lines
+from bmlang.layers.conv_forms import LANES
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
+from bmlang.layers.long_rows import LongRows
 from bmlang.layers.pointwise import common_dtype
 from bmlang.layers.reduction import axes_of, bytes_of
 from bmlang.layers.region import Region
@@ -28,6 +30,9 @@ __all__ = ["LayerNorm", "Normalize", "RmsNorm", "batch_norm", "group_norm", "lay
 
 
 Wide = NDArray[np.float64]
+Reduced: TypeAlias = Callable[[Builder, Tile], Tile]
+LONGEST_ROW = 5120
+"""Elements of a row of a lane, of which there are ten in local memory at a time."""
 
 
 class RowNorm(Layer):
@@ -68,37 +73,78 @@ class RowNorm(Layer):
         """Rows in float64 along the last dimension."""
         raise NotImplementedError
 
-    def emit_rows(self, k: Builder, out: Tile, x: Tile, row: int, eps: float) -> None:
-        """out = the rows of x (1, rows, 1, row), normalised."""
+    def parts(self, x: Tensor, along: Mapping[str, object], eps: float) -> Tensor:
+        """The rows, normalised by other layers."""
         raise NotImplementedError
+
+    def emit_rows(self, k: Builder, out: Tile, x: Tile, reduced: Reduced, eps: float) -> None:
+        """out = the rows of x, normalised; `reduced` gives the mean of each row of a buffer for its elements."""
+        raise NotImplementedError
+
+    def decompose(self, inputs: Sequence[Tensor | None], attrs: Mapping[str, Attribute]) -> Tensor | None:
+        x, weight, bias = inputs
+        assert x is not None  # noqa: S101
+        axis, row = _row(self.name, x.shape, attrs["axis"])
+        if row <= LONGEST_ROW or LongRows.of(1, row, LONGEST_ROW, LANES) is not None:
+            return None
+        found = self.parts(x, {"axis": tuple(range(axis, x.ndim)), "keepdims": True}, cast("float", attrs["eps"]))
+        if weight is not None:
+            found = found * reshape(weight, x.shape[axis:])
+        return found if bias is None else found + reshape(bias, x.shape[axis:])
 
     def local(self, call: Call) -> LocalForm:
         x, chip = call.spec(0), call.chip
         _, row = _row(self.name, x.shape, call.attrs["axis"])
+        long = LongRows.if_faster(prod(x.shape) // row, row, self.operations, 2, LONGEST_ROW, chip)
+        if long is not None:
+            return self._over_lanes(call, long)
         shape: Dim4 = (1, prod(x.shape) // row, 1, row)
         feeds = {0: Feed(shape, lambda region: region)}
         for index in (1, 2):
             if call.inputs[index] is not None:
                 feeds[index] = Feed((1, 1, 1, row), lambda region: Region((0, 0, 0, 0), (1, 1, 1, row)), spread=shape[1] > 1)
 
-        def tile(piece: Piece) -> None:
-            k, steps = piece.k, [index for index in (1, 2) if index in feeds]
-            current = piece.out if not steps else k.local(piece.region.size, f32, name="normalised")
-            self.emit_rows(k, current, piece.ins[0], row, cast("float", call.attrs["eps"]))
-            for place, index in enumerate(steps):
-                target = piece.out if place + 1 == len(steps) else k.local(piece.region.size, f32, name="scaled")
-                (k.tiu.mul if index == 1 else k.tiu.add)(target, current, piece.ins[index])
-                current = target
+        def reduced(k: Builder, src: Tile) -> Tile:
+            mean = k.local((*cast("Dim4", src.shape)[:3], 1), f32, name="mean")
+            k.tiu.reduce_sum(mean, src, "w", scale=1 / row)
+            return mean
 
         return LocalForm(
             out=shape,
             feeds=feeds,
-            tile=tile,
+            tile=lambda piece: self._emit(piece, call, reduced),
             cut=(1, 1, 1, 0),
             at_once=(0, chip.lanes, 0, 0),
             scratch=lambda region: 5 * bytes_of(region, f32, chip) + 12 * chip.eu_bytes,
             cycles=lambda region: self.operations * lines(region, f32, chip) + 2 * region.size[3],
         )
+
+    def _over_lanes(self, call: Call, rows: LongRows) -> LocalForm:
+        """Each row over several lanes."""
+        numbers: Dim4 = (1, *rows.full[1:])
+        feeds = {0: Feed(rows.full, rows.source)}
+        feeds |= {index: Feed(numbers, lambda _: Region.whole(numbers)) for index in (1, 2) if call.inputs[index] is not None}
+
+        def reduced(k: Builder, src: Tile) -> Tile:
+            return rows.spread(k, rows.reduced(k, src, "sum", 1 / (rows.lanes * rows.part)))
+
+        return LocalForm(
+            out=rows.full,
+            feeds=feeds,
+            tile=lambda piece: self._emit(piece, call, reduced),
+            cut=(1, 0, 0, 0),
+            scratch=lambda region: 5 * bytes_of(region, f32, call.chip) + rows.room(region, call.chip),
+            cycles=lambda region: region.size[0] * rows.cycles(self.operations, 2, call.chip),
+        )
+
+    def _emit(self, piece: Piece, call: Call, reduced: Reduced) -> None:
+        k, steps = piece.k, [index for index in (1, 2) if call.inputs[index] is not None]
+        current = piece.out if not steps else k.local(piece.region.size, f32, name="normalised")
+        self.emit_rows(k, current, piece.ins[0], reduced, cast("float", call.attrs["eps"]))
+        for place, index in enumerate(steps):
+            target = piece.out if place + 1 == len(steps) else k.local(piece.region.size, f32, name="scaled")
+            (k.tiu.mul if index == 1 else k.tiu.add)(target, current, piece.ins[index])
+            current = target
 
 
 @register
@@ -111,13 +157,14 @@ class LayerNorm(RowNorm):
         centred = rows - rows.mean(-1, keepdims=True)
         return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps)
 
-    def emit_rows(self, k: Builder, out: Tile, x: Tile, row: int, eps: float) -> None:
-        shape = cast("Dim4", x.shape)
-        mean = k.local((*shape[:3], 1), f32, name="mean")
-        k.tiu.reduce_sum(mean, x, "w", scale=1 / row)
-        centred = k.local(shape, f32, name="centred")
-        k.tiu.sub(centred, x, mean)
-        _scaled(k, out, centred, row, eps)
+    def parts(self, x: Tensor, along: Mapping[str, object], eps: float) -> Tensor:
+        centred = x - apply("bm::reduce_mean", x, **along)
+        return centred * _factor(apply("bm::square", centred), along, eps)
+
+    def emit_rows(self, k: Builder, out: Tile, x: Tile, reduced: Reduced, eps: float) -> None:
+        centred = k.local(cast("Dim4", x.shape), f32, name="centred")
+        k.tiu.sub(centred, x, reduced(k, x))
+        _scaled(k, out, centred, reduced, eps)
 
 
 @register
@@ -129,17 +176,24 @@ class RmsNorm(RowNorm):
     def normalised(self, rows: Wide, eps: float) -> Wide:
         return rows / np.sqrt((rows**2).mean(-1, keepdims=True) + eps)
 
-    def emit_rows(self, k: Builder, out: Tile, x: Tile, row: int, eps: float) -> None:
-        _scaled(k, out, x, row, eps)
+    def parts(self, x: Tensor, along: Mapping[str, object], eps: float) -> Tensor:
+        return x * _factor(apply("bm::square", x), along, eps)
+
+    def emit_rows(self, k: Builder, out: Tile, x: Tile, reduced: Reduced, eps: float) -> None:
+        _scaled(k, out, x, reduced, eps)
 
 
-def _scaled(k: Builder, out: Tile, x: Tile, row: int, eps: float) -> None:
-    """out = x / sqrt(mean of x * x + eps) along w."""
-    shape = cast("Dim4", x.shape)
-    square = k.local(shape, f32, name="square")
+def _factor(squares: Tensor, along: Mapping[str, object], eps: float) -> Tensor:
+    """1 / sqrt(mean of the squares of each row + eps)."""
+    return apply("bm::rsqrt", apply("bm::reduce_mean", squares, **along) + eps)
+
+
+def _scaled(k: Builder, out: Tile, x: Tile, reduced: Reduced, eps: float) -> None:
+    """out = x / sqrt(mean of x * x + eps) of each row."""
+    square = k.local(cast("Dim4", x.shape), f32, name="square")
     k.tiu.square(square, x)
-    mean, shifted, factor = (k.local((*shape[:3], 1), f32, name=name) for name in ("mean_square", "shifted", "factor"))
-    k.tiu.reduce_sum(mean, square, "w", scale=1 / row)
+    mean = reduced(k, square)
+    shifted, factor = (k.local(cast("Dim4", mean.shape), f32, name=name) for name in ("shifted", "factor"))
     k.tiu.add(shifted, mean, eps)
     k.tiu.rsqrt(factor, shifted)
     k.tiu.mul(out, x, factor)

@@ -11,12 +11,15 @@ import numpy as np
 from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.arrange import pad
 from bmlang.layers.base import FLOATS, Call, Feed, Layer, LocalForm, Piece, lines
+from bmlang.layers.conv_forms import LANES
+from bmlang.layers.long_rows import LongRows
 from bmlang.layers.pointwise import common_dtype
 from bmlang.layers.reduction import Rows, axes_of, bytes_of, pairwise
 from bmlang.layers.region import Region
 from bmlang.layers.registry import add
 from bmlang.layers.shape import reshape
 from bmlang.layers.tensor import Operand, Tensor, apply
+from tpukernel.chips.chip import Chip
 from tpukernel.dtypes import f32
 from tpukernel.lang.builder import Builder
 from tpukernel.lang.signature import TensorSpec
@@ -59,7 +62,7 @@ class Reduce(Layer):
         axes = axes_of(self.name, x.ndim, attrs["axis"])
         outer, size, inner = prod(x.shape[: axes[0]]), prod(x.shape[axes[0] : axes[-1] + 1]), prod(x.shape[axes[-1] + 1 :])
         longest = LONGEST_ROW if inner == 1 else LONGEST_COLUMN
-        if size <= longest:
+        if size <= longest or (inner == 1 and outer < LANES and LongRows.of(outer, size, longest, LANES) is not None):
             return None
         kind = "sum" if self._kind == "mean" else self._kind
         parts = parts_of(reshape(x, (outer, size, inner)), longest, NEUTRAL[kind])
@@ -71,6 +74,10 @@ class Reduce(Layer):
     def local(self, call: Call) -> LocalForm:
         x, chip = call.spec(0), call.chip
         rows = Rows.of(x.shape, axes_of(self.name, len(x.shape), call.attrs["axis"]), x.dtype.itemsize, chip)
+
+        long = LongRows.if_faster(rows.outer, rows.size, int(self._kind == "min"), 1, LONGEST_ROW, chip) if rows.along_w else None
+        if long is not None:
+            return self._over_lanes(long, chip)
 
         def tile(piece: Piece) -> None:
             for place, part in enumerate(rows.groups(piece.ins[0])):
@@ -87,6 +94,29 @@ class Reduce(Layer):
 
         return LocalForm(
             out=rows.reduced, feeds={0: Feed(rows.full, rows.source)}, tile=tile, cut=(1, 1, 1, 1), scratch=scratch, cycles=cycles
+        )
+
+    def _over_lanes(self, rows: LongRows, chip: Chip) -> LocalForm:
+        """Each row over several lanes."""
+
+        def tile(piece: Piece) -> None:
+            k, x = piece.k, piece.ins[0]
+            if self._kind in ("sum", "mean"):
+                k.tiu.copy(piece.out, rows.reduced(k, x, "sum", 1 / (rows.lanes * rows.part) if self._kind == "mean" else 1.0))
+            elif self._kind == "max":
+                k.tiu.copy(piece.out, rows.reduced(k, x, "max"))
+            else:
+                negative = k.local(cast("tuple[int, ...]", x.shape), f32, name="negative")
+                k.tiu.neg(negative, x)
+                k.tiu.neg(piece.out, rows.reduced(k, negative, "max"))
+
+        return LocalForm(
+            out=(rows.rows, 1, 1, 1),
+            feeds={0: Feed(rows.full, rows.source)},
+            tile=tile,
+            cut=(1, 1, 1, 1),
+            scratch=lambda region: bytes_of(rows.source(region), f32, chip) + rows.room(region, chip),
+            cycles=lambda region: region.size[0] * rows.cycles(int(self._kind == "min"), 1, chip),
         )
 
     def _join(self, k: Builder, out: Tile, part: Tile, rows: Rows) -> None:
