@@ -10,7 +10,12 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["save_atomically", "written_atomically"]
+__all__ = ["failure_text", "save_atomically", "written_atomically"]
+
+
+def failure_text(error: Exception) -> str:
+    """An error as a command line tells it; one of the system begins with the file."""
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
 
 
 def save_atomically(path: Path, chunks: Iterable[bytes | memoryview]) -> None:

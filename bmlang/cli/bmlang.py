@@ -16,6 +16,7 @@ from bmlang.layers.base import Layer
 from bmlang.layers.registry import all_layers, failures
 from tpukernel import __version__
 from tpukernel.errors import TpuError
+from tpukernel.files import failure_text
 
 __all__ = ["main"]
 
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(parsed.run(parsed))
         sys.stdout.flush()
     except (TpuError, OSError) as error:
-        print(f"bmlang: {printable(str(error), keep=chr(10))}", file=sys.stderr)
+        print(f"bmlang: {printable(failure_text(error), keep=chr(10))}", file=sys.stderr)
         return 1
     return 0
 

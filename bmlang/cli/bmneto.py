@@ -20,7 +20,7 @@ from bmlang.compiler.errors import CompileArgumentError
 from bmlang.program.convert import Conversion
 from tpukernel import __version__
 from tpukernel.errors import TpuError
-from tpukernel.files import save_atomically
+from tpukernel.files import failure_text, save_atomically
 
 if TYPE_CHECKING:
     from bmlang.bmneto import Shapes
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 progress("writing the report")
                 save_atomically(made.folder / "report.html", [made.model.report().encode()])
     except (TpuError, OSError) as error:
-        print(f"bmneto: {printable(str(error), keep=chr(10))}", file=sys.stderr)
+        print(f"bmneto: {printable(failure_text(error), keep=chr(10))}", file=sys.stderr)
         return 1
     return _told(made, given.v)
 

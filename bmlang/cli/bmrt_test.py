@@ -30,7 +30,7 @@ from bmlang.runtime.network import IoTensor, Network
 from bmlang.runtime.recording import Recording
 from bmlang.runtime.runtime import Runtime
 from tpukernel.errors import TpuError
-from tpukernel.files import written_atomically
+from tpukernel.files import failure_text, written_atomically
 from tpukernel.sim.choice import Numerics
 from tpukernel.sim.memory import Array
 
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TpuError as error:
         message = "; ".join(" ".join(line.split()) for line in str(error).splitlines())
     except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        message = failure_text(error)
     print(f"bmrt_test: {printable(message)}", file=sys.stderr)
     return 1
 

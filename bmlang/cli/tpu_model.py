@@ -15,6 +15,7 @@ from bmlang.cli import model_changes, model_views
 from bmlang.cli.output import printable
 from tpukernel import __version__
 from tpukernel.errors import TpuError
+from tpukernel.files import failure_text
 
 __all__ = ["main"]
 
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return _fail(failure_text(error))
     return code
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from tpukernel import __version__
 from tpukernel.cli import bench, cache, check, chips, cost, disasm, doctor, fmt, memory, run, trace
 from tpukernel.errors import TpuError
+from tpukernel.files import failure_text
 
 __all__ = ["main"]
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         text: str | None = parsed.run(parsed)
     except (TpuError, OSError) as error:
-        print(f"tpukernel: {error}", file=sys.stderr)
+        print(f"tpukernel: {failure_text(error)}", file=sys.stderr)
         return 1
     if text is None:  # nothing to say
         return 0

@@ -107,7 +107,9 @@ class Signature:
         found = {name: given.get(name, default) for name, default in self.defaults.items()}
         for name, value in found.items():
             if value is inspect.Parameter.empty:
-                raise CallError(f"kernel {self.name} needs the keyword {name}", help=f"call it with {name}=...")
+                raise CallError(
+                    f"kernel {self.name} needs the keyword {name}", help=f"call it with {name}=..., on the command line --attr {name}=..."
+                )
             if not isinstance(value, _VALUES) and not (isinstance(value, tuple) and _is_hashable(value)):  # pyright: ignore[reportUnknownArgumentType]
                 raise CallError(
                     f"{name} of kernel {self.name} is {value!r}", help="keywords are numbers, strings, data types, or tuples of them"

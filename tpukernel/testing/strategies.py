@@ -33,7 +33,7 @@ def _require_hypothesis() -> None:
     try:
         import hypothesis  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError as error:
-        raise MissingPackageError("strategies need the package hypothesis", help="pip install 'tpukernel[test]'") from error
+        raise MissingPackageError("strategies need the package hypothesis", help="pip install hypothesis") from error
 
 
 def dtypes(kind: Literal["float", "int", "all"] | Sequence[Dtype | str] = "float") -> SearchStrategy[Dtype]:
