@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import bmlang
@@ -19,6 +22,8 @@ from tpukernel.isa.tables import instruction_set
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.domains.python import ObjectEntry, PythonDomain
+    from sphinx.environment import BuildEnvironment
 
 CalledRow = Function[...] | HostFunction[..., object]
 
@@ -33,6 +38,9 @@ default_role = "code"
 myst_heading_anchors = 2
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_use_type_comments = False
+# They would make a dash of the two hyphens of an option.
+smartquotes = False
 napoleon_use_ivar = True
 # Two modules may have a class of the same name; Sphinx then warns where a docstring names it without its module.
 suppress_warnings = ["ref.python"]
@@ -63,22 +71,91 @@ def prepare_docstring(app: Sphinx, what: str, name: str, obj: object, options: o
     lines[:] = ["..", "", *found] if what in ("attribute", "data", "property") else found
 
 
-def public_modules() -> Iterator[tuple[str, bool]]:
-    """Name of every module that does not begin with an underscore, and whether it is a package."""
+def quick_python_domain() -> type[PythonDomain]:
+    """The domain of Python objects; a function, because the tests read this file where there is no Sphinx."""
+    from sphinx.domains.python import PythonDomain
+
+    class QuickPythonDomain(PythonDomain):
+        """Finds an object by the last part of its name in a table.
+
+        Sphinx compares each type that a signature mentions with the ends of all names: that was a third of the time of the documentation.
+        """
+
+        _asked: Mapping[str, ObjectEntry] | None = None
+        _tables: tuple[int, dict[str, dict[str, ObjectEntry]]] = (0, {})
+
+        @property
+        def objects(self) -> dict[str, ObjectEntry]:
+            """All objects by their full name; while one is looked for, those that it can be."""
+            return super().objects if self._asked is None else cast("dict[str, ObjectEntry]", self._asked)
+
+        def find_obj(
+            self, env: BuildEnvironment, modname: str, classname: str, name: str, type: str | None, searchmode: int = 0
+        ) -> list[tuple[str, ObjectEntry]]:
+            """As that of the base, which is asked about fewer objects."""
+            self._asked = self._by_last_part().get(name.removesuffix("()").rpartition(".")[2], {})
+            try:
+                return super().find_obj(env, modname, classname, name, type, searchmode)
+            finally:
+                self._asked = None
+
+        def _by_last_part(self) -> dict[str, dict[str, ObjectEntry]]:
+            known = super().objects
+            if self._tables[0] != len(known):
+                tables: dict[str, dict[str, ObjectEntry]] = {}
+                for name, entry in known.items():
+                    tables.setdefault(name.rpartition(".")[2], {})[name] = entry
+                self._tables = len(known), tables
+            return self._tables[1]
+
+    return QuickPythonDomain
+
+
+@cache
+def public_modules() -> Mapping[str, list[tuple[str, bool]]]:
+    """Name of every module that does not begin with an underscore, and whether it is a package, by the page that lists it.
+
+    A page is named after a package of `tpukernel` or `bmlang`; what lies beside these packages is on the page of `tpukernel` or `bmlang`.
+    """
+    pages: dict[str, list[tuple[str, bool]]] = {}
     for package in (tpukernel, bmlang):
-        yield package.__name__, True
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        root = package.__name__
+        pages[root] = [(root, True)]
+        for module in pkgutil.walk_packages(package.__path__, f"{root}."):
             if not any(part.startswith("_") for part in module.name.split(".")):
-                yield module.name, module.ispkg
+                page = ".".join(module.name.split(".")[:2])
+                if page == module.name and module.ispkg:
+                    pages[page] = []
+                pages[page if page in pages else root].append((module.name, module.ispkg))
+    return pages
+
+
+_MODULES = re.compile(r"^% modules of (\S+)$", re.MULTILINE)
+
+
+def check_pages(app: Sphinx) -> None:
+    """Every package has a page."""
+    from sphinx.errors import ExtensionError
+
+    found = {name for page in Path(app.srcdir, "api").glob("*.md") for name in _MODULES.findall(page.read_text(encoding="utf-8"))}
+    wanted = set(public_modules())
+    if found != wanted:
+        raise ExtensionError(f"docs/api lacks pages for {sorted(wanted - found)} and has some for {sorted(found - wanted)}")
 
 
 def list_modules(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG001
-    """Puts all public modules where a page says `% modules`. Of a package only its docstring: what it exports is described where it is."""
+    """Puts the modules of a package where a page says `% modules of PACKAGE`. Of a package itself only its docstring: what it exports is
+    described where it is.
+    """
+    source[0] = _MODULES.sub(lambda found: _module_blocks(found[1]), source[0])
+
+
+def _module_blocks(page: str) -> str:
     blocks: list[str] = []
-    for name, is_package in public_modules():
+    for name, is_package in public_modules()[page]:
         members = "   :no-members:\n" if is_package else ""
         blocks.append(f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n{members}```\n")
-    source[0] = re.sub(r"^% modules$", "\n".join(blocks), source[0], flags=re.MULTILINE)
+    return "\n".join(blocks)
 
 
 def list_units(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG001
@@ -168,6 +245,10 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    # The tree of a page is a million objects in cycles, none of them garbage before the page is done.
+    gc.set_threshold(200_000, 10, 10)
+    app.add_domain(quick_python_domain(), override=True)
+    app.connect("builder-inited", check_pages)
     app.connect("source-read", list_modules)
     app.connect("source-read", list_units)
     app.connect("source-read", list_functions)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.conftest import EXAMPLES
+from tests.support.effort import EXAMPLES
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -17,13 +17,13 @@ from tests.support.accuracy import (
     table,
 )
 from tests.support.accuracy_cases import CASES, SAME_NUMBERS, Case
+from tests.support.effort import EXAMPLES
 from tpukernel.api import Function, rows
 from tpukernel.isa import Special
 
 EXACT = {"tpu_bdc_fp_taylor", "tpu_bdc_fp_exponent_part"}
 """What they compute depends on the coefficients of the caller, or is documented in full."""
-EVERY_DAY = 60
-REGENERATED = CASES if (settings.default or settings()).max_examples > EVERY_DAY else CASES[::3]
+REGENERATED = CASES if settings().max_examples > EXAMPLES["normal"] else CASES[::3]
 """The functions whose rows are compared: all in the nightly profile."""
 
 

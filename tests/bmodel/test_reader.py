@@ -8,23 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from bmlang.bmodel import Binary, load, new_bmodel
 from bmlang.bmodel.container import MAP_FROM_BYTES
 from bmlang.bmodel.errors import BinaryRangeError, FormatError, HeaderError, MagicError, SizeLimitError, TableRangeError
-from tests.conftest import EXAMPLES
 from tests.support import bmodel_mutants
 from tests.support.bmodels import ADD, RELOC, model_bytes, write_fixture
+from tests.support.effort import by_profile
 
-MUTANTS_OF_A_FILE = {EXAMPLES["smoke"]: 15, EXAMPLES["normal"]: 60, EXAMPLES["nightly"]: 20_000}
+MUTANTS_OF_A_FILE = by_profile(smoke=15, normal=40, nightly=20_000)
 
 
 @pytest.mark.parametrize("name", sorted(model_bytes()))
 def test_mutants_are_refused_by_name_or_are_models(name: str) -> None:
     """`python -m tests.support.bmodel_mutants` runs all of them."""
     every = sum(1 for _ in bmodel_mutants.mutants([name]))
-    parts = max(1, every // MUTANTS_OF_A_FILE[settings().max_examples])
+    parts = max(1, every // MUTANTS_OF_A_FILE)
     outcomes, failures = bmodel_mutants.run_apart(name, every % 7, parts)
     assert not failures
     assert sum(outcomes.values()) >= every // parts - 7

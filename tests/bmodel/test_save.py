@@ -9,15 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from bmlang.bmodel import load, new_bmodel, timestamp
 from bmlang.bmodel.errors import FieldRangeError
-from tests.conftest import EXAMPLES
 from tests.support.bmodels import ADD, fixture, model_bytes, write_fixture
+from tests.support.effort import by_profile
 from tpukernel.files import save_atomically
 
-KILLS = {EXAMPLES["smoke"]: 5, EXAMPLES["normal"]: 50, EXAMPLES["nightly"]: 500}
+KILLS = by_profile(smoke=5, normal=30, nightly=500)
 
 
 def test_the_time_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,11 +118,10 @@ print(unfinished)
 
 
 def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
-    kills = KILLS[settings().max_examples]
     path = tmp_path / "killed.bmodel"
-    command = [sys.executable, "-c", KILLED, str(path), str(kills)]
+    command = [sys.executable, "-c", KILLED, str(path), str(KILLS)]
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= kills // 10, "the kills came in the middle of saving"
+    assert int(done.stdout) >= KILLS // 10, "the kills came in the middle of saving"
     assert load(path).model.chip == "BM1684X"

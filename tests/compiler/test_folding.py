@@ -18,6 +18,7 @@ from bmlang.compiler.passes.scales import fold_scales
 from bmlang.compiler.pipeline import prepared
 from bmlang.graph import Graph, verify
 from bmlang.layers.reference import run_reference
+from tests.support.effort import examples
 
 Build = Callable[[bm.Tensor], bm.Tensor]
 RANDOM = np.random.default_rng(0)
@@ -46,7 +47,7 @@ def numbers(*shape: int) -> np.ndarray:
 # ------------------------------------------------------------------ zeros
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(
     before=st.tuples(*[st.integers(0, 3)] * 2),
     after=st.tuples(*[st.integers(0, 3)] * 2),

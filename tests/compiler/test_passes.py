@@ -15,6 +15,7 @@ from bmlang.compiler.pipeline import PASSES, Pass, prepared
 from bmlang.graph import Graph, GraphError, Node, verify
 from bmlang.graph.graph import Array
 from bmlang.layers.reference import run_reference
+from tests.support.effort import examples
 from tests.support.graphs import arrays_for, graphs
 
 
@@ -24,7 +25,7 @@ def outputs(graph: Graph, arrays: dict[str, Array]) -> list[Array]:
 
 
 @pytest.mark.parametrize("one", [one for one in PASSES if one.level < 2], ids=lambda one: one.name)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(graph=graphs(dtypes=(bm.f32, bm.f16, bm.bf16), most=500))
 def test_a_pass_in_f32_keeps_the_bits(one: Pass, graph: Graph) -> None:
     changed = one.run(graph, bm.f32)
@@ -35,7 +36,7 @@ def test_a_pass_in_f32_keeps_the_bits(one: Pass, graph: Graph) -> None:
         np.testing.assert_array_equal(before, after)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(graph=graphs(most=500))
 def test_modes_leave_inputs_and_outputs(graph: Graph) -> None:
     for mode in (bm.f16, bm.bf16):

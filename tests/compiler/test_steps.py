@@ -16,12 +16,13 @@ from bmlang.compiler.groups import Alias, Emitted, Hosted, Planned, plan
 from bmlang.compiler.pipeline import prepared
 from bmlang.compiler.steps import Group, sizes_to_try
 from bmlang.graph.graph import Graph
+from tests.support.effort import examples
 from tests.support.graphs import graphs
 from tests.support.watch import Watch
 from tpukernel import BM1684X
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(graphs(dtypes=(bm.f32, bm.f16), nodes=4), st.sampled_from(["f32", "f16"]))
 def test_all_of_every_result_is_stored(graph: Graph, mode: str) -> None:
     done = prepared(graph, bm.f16 if mode == "f16" else bm.f32)

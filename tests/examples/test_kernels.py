@@ -11,6 +11,7 @@ import tpukernel as tpu
 from tests.examples import references
 from tests.examples.load import FOLDER, example
 from tests.examples.references import Case
+from tests.support.effort import examples
 from tpukernel.dtypes import Dtype
 
 FLOATS = st.sampled_from([tpu.f32, tpu.f16, tpu.bf16])
@@ -19,7 +20,7 @@ CHANNELS = st.sampled_from([1, 2, 63, 64, 65, 130])
 SHAPES = st.tuples(st.integers(1, 2), CHANNELS, st.integers(1, 5), st.integers(1, 70))
 SIZES = st.sampled_from([1, 2, 31, 33, 64, 65, 130])
 TILES = st.sampled_from([3, 7, 16])
-normal = settings(deadline=None, max_examples=10)
+normal = settings(deadline=None, max_examples=examples(5))
 
 
 def check(case: Case) -> None:

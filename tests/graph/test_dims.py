@@ -14,6 +14,7 @@ from bmlang.graph.errors import GraphError, GraphLimitError, GraphNameError, Gra
 from bmlang.graph.graph import Array
 from bmlang.graph.parse import parse_graph
 from bmlang.program.varying import traced_varying
+from tests.support.effort import examples
 from tpukernel.lang.expr import evaluate, holds
 
 LIMITS = {"n": 8, "h": 20, "w": 7}
@@ -49,7 +50,7 @@ def computed(steps: Sequence[Step], sizes: Sequence[int]) -> list[int]:
     return known
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(STEPS, st.sampled_from(COMPARISONS), st.data())
 def test_expressions_and_guards(steps: Sequence[Step], compare: Callable[[int, int], bool], data: st.DataObject) -> None:
     """For all sizes for which the guards hold, expressions are what Python computes, and a comparison comes out as it did."""
@@ -110,7 +111,7 @@ def test_text() -> None:
     assert graph.variation is not None and str(graph.variation.guards[0].position).startswith("test_dims.py:")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(STEPS, st.lists(st.integers(0, 30), min_size=1, max_size=4))
 def test_expressions_are_read_back(steps: Sequence[Step], chosen: list[int]) -> None:
     @bm.function

@@ -15,6 +15,7 @@ from bmlang.graph.graph import Array, Attribute, Graph, Node
 from bmlang.graph.parse import MAX_CHARACTERS, parse_graph
 from bmlang.graph.text import SHOWN_ELEMENTS, text_of
 from bmlang.layers.reference import run_reference
+from tests.support.effort import examples
 from tests.support.graphs import arrays_for, graphs
 from tpukernel.dtypes import DTYPES, Dtype
 
@@ -32,7 +33,7 @@ def large(graph: Graph) -> dict[str, Array]:
     return {name: value for name, value in graph.constants.items() if value.size > SHOWN_ELEMENTS}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(graphs(dtypes=(bm.f32, bm.f16, bm.bf16), most=300))
 def test_a_printed_graph_is_read_back(graph: Graph) -> None:
     read = parse_graph(str(graph), large(graph))
@@ -66,7 +67,7 @@ def odd_graphs(draw: st.DrawFn) -> Graph:
     return Graph(draw(NAMES), (x,), tuple(draw(st.permutations(made)))[:2], specs, {constant: value}, tuple(nodes))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @given(odd_graphs())
 def test_any_names_attributes_and_bits_are_read_back(graph: Graph) -> None:
     read = parse_graph(str(graph))
@@ -93,7 +94,7 @@ def test_comments_and_places() -> None:
     assert (node.name, str(node.position)) == ("here", "f.txt:3:3")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.data())
 def test_a_damaged_text_is_refused_or_read(data: st.DataObject) -> None:
     @bm.function

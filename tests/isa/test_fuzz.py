@@ -13,6 +13,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.effort import by_profile
 from tests.support.golden import golden_cases
 from tests.support.rebuild import rebuilt
 from tests.support.streams import official_streams
@@ -22,7 +23,7 @@ from tpukernel.isa import Instruction, decode, encode
 from tpukernel.isa.errors import IsaError, StreamError
 from tpukernel.isa.listing import line
 
-EXAMPLES = {5: 200, 60: 2_000}.get(settings.default.max_examples, 10_000) if settings.default else 10_000
+EXAMPLES = by_profile(smoke=200, normal=800, nightly=10_000)
 ENGINES: tuple[Engine, Engine] = ("tiu", "gdma")
 SEEDS: dict[Engine, list[bytes]] = {
     "tiu": [case.tiu for case in golden_cases() if case.tiu] + [s.data for s in official_streams().values() if s.engine == "tiu"],

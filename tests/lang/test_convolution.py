@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import tpukernel as tpu
 from tests.lang.single import COMPACT, PLAIN, WEIGHT, Floats, floats, integers, result, saturated, shifted, windows
+from tests.support.effort import examples
 from tpukernel.dtypes import Dtype
 from tpukernel.isa.rounding import Rounding
 
@@ -51,7 +52,7 @@ CHANNELS = st.sampled_from([1, 3, 31, 33, 64, 65])
 
 
 @given(around(), st.integers(1, 2), CHANNELS, CHANNELS, st.sampled_from(FLOATS), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(13))
 def test_conv2d(a: Around, n: int, ic: int, oc: int, dtype: Dtype, bias: bool, transposed: bool) -> None:
     x, weight, offsets = floats((n, ic, *a.size), dtype), floats((oc, ic, *a.kernel), dtype, 1), floats((1, oc, 1, 1), tpu.f32, 2)
     taps = weight.astype(np.float64)
@@ -107,7 +108,7 @@ def test_convolution_in_groups() -> None:
 
 
 @given(around(), CHANNELS, CHANNELS, st.sampled_from(BYTES), st.sampled_from(BYTES), st.booleans(), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(13))
 def test_conv2d_asym(a: Around, ic: int, oc: int, source: Dtype, weights: Dtype, single: bool, transposed: bool, wide: bool) -> None:
     x, weight = integers((2, ic, *a.size), source), integers((oc, ic, *a.kernel), weights, 1)
     points, pads = integers((1, oc, 1, 1), weights, 2), integers((1, ic, 1, 2), source, 3)
@@ -139,7 +140,7 @@ def test_conv2d_asym(a: Around, ic: int, oc: int, source: Dtype, weights: Dtype,
 @given(
     around(), CHANNELS, CHANNELS, st.sampled_from(BYTES), st.sampled_from(BYTES), st.booleans(), st.booleans(), st.booleans(), st.booleans()
 )
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(13))
 def test_conv2d_sym(
     a: Around, ic: int, oc: int, source: Dtype, weights: Dtype, bias: bool, relu: bool, transposed: bool, wide: bool
 ) -> None:
@@ -165,7 +166,7 @@ def test_conv2d_sym(
 
 
 @given(around(), CHANNELS, st.sampled_from(FLOATS), st.booleans(), st.sampled_from(["plain", "inserted", "transposed"]))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(13))
 def test_depthwise2d(a: Around, c: int, dtype: Dtype, bias: bool, form: str) -> None:
     x, weight, offsets = floats((2, c, *a.size), dtype), floats((1, c, *a.kernel), dtype, 1), floats((1, c, 1, 1), dtype, 2)
     taps = weight.astype(np.float64)[0]
@@ -199,7 +200,7 @@ def test_depthwise2d(a: Around, c: int, dtype: Dtype, bias: bool, form: str) -> 
     st.sampled_from(["number", "tensor"]),
     st.integers(0, 2),
 )
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(15))
 def test_depthwise2d_int(a: Around, c: int, source: Dtype, weights: Dtype, bias: bool, relu: bool, form: str, pads: str, size: int) -> None:
     x, weight = integers((2, c, *a.size), source), integers((1, c, *a.kernel), weights, 1)
     offsets, around_it = integers((1, c, 1, 1), tpu.i32, 2, -4000, 4000), integers((1, c, 1, 2), source, 3)
@@ -240,7 +241,7 @@ def test_depthwise2d_int_with_a_number_for_all_taps() -> None:
 
 
 @given(around(), CHANNELS, st.sampled_from([*FLOATS, *BYTES]))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(13))
 def test_max_pool2d(a: Around, c: int, dtype: Dtype) -> None:
     x = floats((2, c, *a.size), dtype) if dtype.is_float else integers((2, c, *a.size), dtype)
     lowest = -np.inf if dtype.is_float else float(dtype.limits[0])
@@ -257,7 +258,7 @@ def test_max_pool2d(a: Around, c: int, dtype: Dtype) -> None:
 
 
 @given(around(), CHANNELS, st.sampled_from(FLOATS), st.booleans())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(13))
 def test_avg_pool2d(a: Around, c: int, dtype: Dtype, inserted: bool) -> None:
     x, insert = floats((2, c, *a.size), dtype), a.insert if inserted else (0, 0)
     wanted = windows(x.astype(np.float64), a.kernel, a.stride, a.padding, a.dilation, insert).sum((4, 5)) / 4
@@ -273,7 +274,7 @@ def test_avg_pool2d(a: Around, c: int, dtype: Dtype, inserted: bool) -> None:
 
 
 @given(around(), CHANNELS, st.sampled_from(BYTES), st.booleans(), st.integers(0, 2))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(13))
 def test_avg_pool2d_int(a: Around, c: int, source: Dtype, inserted: bool, size: int) -> None:
     x, insert = integers((2, c, *a.size), source), a.insert if inserted else (0, 0)
     dtype = ((tpu.i8, tpu.i16, tpu.i32) if source.is_signed else (tpu.u8, tpu.u16, tpu.u32))[size]

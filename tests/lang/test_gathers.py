@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import tpukernel as tpu
 from tests.lang.single import COMPACT, LINES, PLAIN, Array, Floats, Place, Step, floats, integers, result
+from tests.support.effort import examples
 from tpukernel.chips.tensors import Layout
 from tpukernel.dtypes import Dtype
 from tpukernel.lang import Global, Tensor
@@ -41,7 +42,7 @@ def replaced(picked: Array, index: Array, before: Array, missing: Missing) -> Ar
 
 
 @given(CHANNELS, st.integers(1, 50), st.integers(1, 50), DTYPES, INDICES, MISSING)
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(8))
 def test_w_gather(c: int, w: int, many: int, dtype: Dtype, kind: Dtype, missing: Missing) -> None:
     param, before = numbers((2, c, 1, many), dtype), numbers((2, c, 1, w), dtype, 1)
     index = holes(integers((1, w, 1, 1), kind, 2, 0, many - 1), missing)
@@ -59,7 +60,7 @@ def test_w_gather(c: int, w: int, many: int, dtype: Dtype, kind: Dtype, missing:
 
 
 @given(CHANNELS, st.integers(1, 20), st.integers(20, 50), DTYPES, INDICES)
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(8))
 def test_w_scatter(c: int, w: int, many: int, dtype: Dtype, kind: Dtype) -> None:
     param, before, index = numbers((2, c, 1, w), dtype), numbers((2, c, 1, many), dtype, 1), integers((1, w, 1, 1), kind, 2, 0, many - 1)
     wanted = before.copy()
@@ -70,7 +71,7 @@ def test_w_scatter(c: int, w: int, many: int, dtype: Dtype, kind: Dtype) -> None
 
 
 @given(CHANNELS, st.integers(1, 40), DTYPES, MISSING)
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(8))
 def test_hw_gather_and_scatter(c: int, count: int, dtype: Dtype, missing: Missing) -> None:
     param, before = numbers((2, c, 5, 7), dtype), numbers((2, c, 1, count), dtype, 1)
     columns, rows = integers((count,), tpu.u16, 2, 0, 6), integers((count,), tpu.u16, 3, 0, 4)
@@ -94,7 +95,7 @@ def test_hw_gather_and_scatter(c: int, count: int, dtype: Dtype, missing: Missin
 
 
 @given(CHANNELS, st.integers(1, 30), st.integers(1, 30), DTYPES, INDICES, MISSING, st.booleans())
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(10))
 def test_batch_w_gather(c: int, w: int, many: int, dtype: Dtype, kind: Dtype, missing: Missing, repeated: bool) -> None:
     param, before = numbers((1, 1 if repeated else c, 1, many), dtype), numbers((2, c, 1, w), dtype, 1)
     index = holes(integers((2, c, 1, w), kind, 2, 0, many - 1), missing)
@@ -112,7 +113,7 @@ def test_batch_w_gather(c: int, w: int, many: int, dtype: Dtype, kind: Dtype, mi
 
 
 @given(CHANNELS, st.integers(1, 20), st.integers(1, 30), DTYPES, INDICES, st.booleans())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(8))
 def test_batch_w_scatter(c: int, w: int, many: int, dtype: Dtype, kind: Dtype, repeated: bool) -> None:
     param, before = numbers((1, 1 if repeated else c, 1, w), dtype), numbers((2, c, 1, many), dtype, 1)
     index = integers((2, c, 1, w), kind, 2, 0, many - 1)
@@ -132,7 +133,7 @@ def test_batch_w_scatter(c: int, w: int, many: int, dtype: Dtype, kind: Dtype, r
 
 
 @given(CHANNELS, st.integers(1, 6), st.integers(1, 9), st.integers(1, 20), DTYPES, INDICES, st.booleans())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(8))
 def test_lines(c: int, h: int, many: int, w: int, dtype: Dtype, kind: Dtype, repeated: bool) -> None:
     param, index = numbers((1, 1 if repeated else c, many, w), dtype), integers((2, c, h, 1), kind, 2, 0, many - 1)
     place = Place(Layout.LINE_ALIGNED, repeated=min(c, 64)) if repeated else LINES
@@ -305,7 +306,7 @@ def test_dma_selection(local: bool) -> None:
 
 
 @given(st.integers(1, 70), st.integers(1, 130), st.sampled_from([tpu.f32, tpu.f16, tpu.i8]))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(5))
 def test_transposed_loads_and_stores(rows: int, columns: int, dtype: Dtype) -> None:
     def specs(x: tpu.TensorSpec) -> tpu.TensorSpec:
         return tpu.TensorSpec((columns, rows), x.dtype)
@@ -328,7 +329,7 @@ def test_transposed_loads_and_stores(rows: int, columns: int, dtype: Dtype) -> N
 
 
 @given(st.integers(1, 70), st.sampled_from([1, 31, 33, 64, 65]), st.sampled_from([1, 2]), st.sampled_from([tpu.f32, tpu.bf16, tpu.u8]))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(5))
 def test_packed_weights(oc: int, ic: int, size: int, dtype: Dtype) -> None:
     weight = numbers((oc, ic, size, 3), dtype)
     x = numbers((1, ic, 3, 4), dtype, 1)

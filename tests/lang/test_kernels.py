@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.lang.kernels import abs_add, axpy, conv3x3, halve_to_i8, in_place_add, matmul, scale_bias_relu, softmax
+from tests.support.effort import examples
 from tpukernel.dtypes import Dtype, bf16, f16, f32
 
 FLOATS = (f32, f16, bf16)
@@ -82,7 +83,7 @@ def test_softmax(rows: int, columns: int) -> None:
 
 
 @given(st.integers(1, 3), st.sampled_from([1, 3, 31, 32, 33, 64]), st.sampled_from([1, 64, 65]), st.sampled_from(FLOATS))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(10))
 def test_conv3x3(n: int, ic: int, oc: int, dtype: Dtype) -> None:
     x, weight, bias = numbers((n, ic, 5, 7), dtype), numbers((oc, ic, 3, 3), dtype, 1), numbers((oc,), f32, 2)
     padded = np.pad(wide(x), ((0, 0), (0, 0), (1, 1), (1, 1)))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import tpukernel as tpu
 from tests.lang.single import COMPACT, PLAIN, ROWS, Integers, Place, floats, integers, result, saturated, shifted
+from tests.support.effort import examples
 from tpukernel.dtypes import Dtype
 from tpukernel.isa.rounding import Rounding
 from tpukernel.lang.lanes import OuterComparison, OuterOp
@@ -24,7 +25,7 @@ def over_columns(count: int) -> Place:
 
 
 @given(SIZES, SIZES, SIZES, st.sampled_from([tpu.f16, tpu.bf16]), st.booleans(), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(13))
 def test_matmul_of_16_bits(m: int, depth: int, n: int, dtype: Dtype, transposed: bool, wide: bool, buffers: bool) -> None:
     left, right = floats((m, depth), dtype), floats((n, depth) if transposed else (depth, n), dtype, 1)
     a, b = left.astype(np.float64), right.astype(np.float64)
@@ -63,7 +64,7 @@ def test_matmul_accumulates() -> None:
 
 
 @given(SIZES, SIZES, SIZES, st.sampled_from(BYTES), st.sampled_from(BYTES), st.booleans(), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(15))
 def test_matmul_asym(m: int, depth: int, n: int, lefts: Dtype, rights: Dtype, transposed: bool, single: bool, added: bool) -> None:
     left, right = integers((m, depth), lefts), integers((n, depth) if transposed else (depth, n), rights, 1)
     points = integers((1, 1, 1, n), rights, 2)
@@ -81,7 +82,7 @@ def test_matmul_asym(m: int, depth: int, n: int, lefts: Dtype, rights: Dtype, tr
 
 
 @given(SIZES, SIZES, SIZES, st.sampled_from(BYTES), st.sampled_from(BYTES), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(13))
 def test_matmul_asym_left(m: int, depth: int, n: int, lefts: Dtype, rights: Dtype, single: bool, added: bool) -> None:
     left, right, points = integers((m, depth), lefts), integers((depth, n), rights, 1), integers((1, m, 1, 1), lefts, 2)
     before = integers((m, n), tpu.i32, 3, -(2**20), 2**20)
@@ -96,7 +97,7 @@ def test_matmul_asym_left(m: int, depth: int, n: int, lefts: Dtype, rights: Dtyp
 
 
 @given(SIZES, SIZES, SIZES, st.sampled_from(BYTES), st.sampled_from(BYTES), st.booleans(), st.booleans(), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(13))
 def test_matmul_sym(m: int, depth: int, n: int, lefts: Dtype, rights: Dtype, bias: bool, relu: bool, transposed: bool, wide: bool) -> None:
     left, right = integers((depth, m) if transposed else (m, depth), lefts), integers((depth, n), rights, 1)
     offsets = integers((1, n), tpu.i16, 2)
@@ -195,7 +196,7 @@ SUMS, NARROW = st.sampled_from([tpu.i16, tpu.u16, tpu.i32]), st.sampled_from([tp
 
 
 @given(SUMS, NARROW, st.integers(1, 2**20), st.integers(-20, 0), st.integers(0, 100), st.booleans())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(15))
 def test_requant_int(source: Dtype, dtype: Dtype, multiplier: int, shift: int, offset: int, single: bool) -> None:
     x = integers(SHAPE, source, 0, max(source.limits[0], -(2**20)), min(source.limits[1], 2**20))
     table = np.stack([np.arange(1, 67) * multiplier // 66, np.full(66, shift), np.arange(66)], 1).astype(np.int32).reshape(1, 66, 1, 3)
@@ -212,7 +213,7 @@ def test_requant_int(source: Dtype, dtype: Dtype, multiplier: int, shift: int, o
 
 
 @given(SUMS, NARROW, st.floats(2.0**-10, 1, width=32), st.integers(-9, 9), st.booleans())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(15))
 def test_requant(source: Dtype, dtype: Dtype, scale: float, offset: int, single: bool) -> None:
     x = integers(SHAPE, source, 0, max(source.limits[0], -(2**20)), min(source.limits[1], 2**20))
     table = np.stack([np.linspace(scale / 2, scale, 66), np.arange(66)], 1).astype(np.float32).reshape(1, 66, 1, 2)
@@ -230,7 +231,7 @@ def test_requant(source: Dtype, dtype: Dtype, scale: float, offset: int, single:
 
 
 @given(NARROW, SUMS, st.integers(1, 2**10), st.integers(-20, 0), st.integers(0, 100), st.booleans())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(15))
 def test_dequant_int(source: Dtype, dtype: Dtype, multiplier: int, shift: int, offset: int, single: bool) -> None:
     x = integers(SHAPE, source)
     table = np.stack([np.arange(66), np.arange(1, 67) * multiplier, np.full(66, shift)], 1).astype(np.int32).reshape(1, 66, 1, 3)
@@ -247,7 +248,7 @@ def test_dequant_int(source: Dtype, dtype: Dtype, multiplier: int, shift: int, o
 
 
 @given(NARROW, st.floats(2.0**-10, 4, width=32), st.integers(0, 100), st.booleans())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(15))
 def test_dequant(source: Dtype, scale: float, offset: int, single: bool) -> None:
     x = integers(SHAPE, source)
     scales = np.linspace(scale / 2, scale, 66).astype(np.float32)

@@ -13,12 +13,12 @@ from functools import cache
 import pytest
 from hypothesis import settings
 
-from tests.conftest import EXAMPLES
 from tests.examples.load import FOLDER
+from tests.support.effort import EXAMPLES, by_profile
 from tests.support.kernel_mutants import CASES, Mutant, Verdict, case_of, judge, mutants, sound
 
 EVERY = settings().max_examples >= EXAMPLES["nightly"]
-JUDGED_OF_A_CASE = {EXAMPLES["smoke"]: 3, EXAMPLES["normal"]: 8}.get(settings().max_examples, 8)
+JUDGED_OF_A_CASE = by_profile(smoke=3, normal=6, nightly=8)
 """How many mutants of each case, the same ones in each run; all of them in the nightly profile."""
 
 RARE = "results for numbers that the inputs have not got: zeros, limits of exponents"

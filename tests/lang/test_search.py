@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import tpukernel as tpu
 from tests.lang.kernels import abs_add, axpy, matmul
 from tests.lang.test_views import SVG, page
+from tests.support.effort import examples
 from tpukernel.cache import CACHE_FOLDER, default_cache
 from tpukernel.lang import KernelIr, tuning
 from tpukernel.lang.errors import CallError, SearchSpaceError, ShapeMismatchError, TuningError, UnwrittenBufferError
@@ -88,7 +89,7 @@ def test_a_benchmark_checks_what_it_measures() -> None:
 
 
 @given(st.lists(st.sampled_from([8, 16, 24, 100]), min_size=1, max_size=3, unique=True), st.booleans(), st.booleans())
-@settings(max_examples=10)
+@settings(max_examples=examples(5))
 def test_a_sweep_is_the_benchmarks_of_all_combinations(tiles: list[int], two_types: bool, two_shapes: bool) -> None:
     types = [tpu.f32, tpu.f16] if two_types else [tpu.f32]
     shapes = [(1, 4, 2, 50), (1, 64, 2, 100)] if two_shapes else [(1, 4, 2, 50)]
@@ -156,7 +157,7 @@ TILES = [16, 64, 512, 4096]
 
 
 @given(st.integers(1, 3), st.sampled_from([1, 65]), st.integers(1, 700), st.sampled_from([tpu.f32, tpu.f16]))
-@settings(max_examples=10)
+@settings(max_examples=examples(5))
 def test_the_choice_takes_the_fewest_cycles(n: int, c: int, w: int, dtype: tpu.Dtype) -> None:
     plain = tiled()
     tuned = tpu.autotune(tile=TILES, copies=[1, 2])(plain)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import tpukernel as tpu
 from tests.lang.kernels import abs_add, axpy, conv3x3, matmul, softmax
+from tests.support.effort import examples
 from tpukernel.api import tpu_bdc_abs
 from tpukernel.chips.tensors import LocalTensor
 from tpukernel.isa import Program
@@ -75,7 +76,7 @@ def test_every_local_operand_lies_in_a_buffer_of_the_map(case: str) -> None:
 
 
 @given(st.integers(1, 130), st.integers(1, 3000), st.sampled_from([64, 256, 700]), st.integers(1, 4))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(10))
 def test_buffers_that_live_at_one_time_have_bytes_of_their_own(channels: int, width: int, tile: int, copies: int) -> None:
     found = abs_add.memory_map({"x": (1, channels, 2, width)}, c=1.0, tile_w=tile, buffers=copies)
     for one in found.buffers:

@@ -14,6 +14,7 @@ import bmlang as bm
 from bmlang.graph.graph import Array
 from bmlang.layers.errors import OperatorArgumentError, OperatorDtypeError, ShapeError
 from tests.support.agreement import agree, numbers
+from tests.support.effort import examples
 
 X: NDArray[np.float32] = numbers(3, 1, 5, 4).astype(np.float32)
 MOVES: dict[str, tuple[Callable[[bm.Tensor], bm.Tensor], Array]] = {
@@ -41,7 +42,7 @@ def test_elements_are_where_numpy_has_them(name: str) -> None:
     np.testing.assert_array_equal(reference, wanted)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.data())
 def test_repeats(shape: list[int], data: st.DataObject) -> None:
     repeats = [data.draw(st.integers(1, 7)) for _ in shape]
@@ -101,7 +102,7 @@ def test_embeddings() -> None:
     agree(embedded, modes=("f16", "bf16"), index=index)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.data())
 def test_gather_is_take(shape: list[int], data: st.DataObject) -> None:
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))

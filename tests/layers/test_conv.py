@@ -16,6 +16,7 @@ from bmlang.graph.graph import Array, Attribute
 from bmlang.layers.errors import ShapeError
 from bmlang.layers.registry import layer_of
 from tests.support.agreement import agree, numbers
+from tests.support.effort import examples
 
 CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "plain": ((2, 5, 9, 11), (7, 5, 3, 3), {"pad": 1}),
@@ -136,7 +137,7 @@ def transposed_by_hand(x: Array, weight: Array, stride: int, pad: int, dilation:
     return found
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(1, 2), st.integers(1, 2), st.integers(1, 2), st.integers(1, 3), st.integers(0, 1), st.integers(1, 2), st.integers(0, 1))
 def test_references(groups: int, ic: int, oc: int, stride: int, pad: int, dilation: int, more: int) -> None:
     x = numbers(2, groups * ic, 5, 6)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import bmlang as bm
 from bmlang.layers.errors import ShapeError
 from tests.support.agreement import agree, numbers
+from tests.support.effort import examples
 
 PRODUCTS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "plain": ((70, 33), (33, 130), {}),
@@ -62,7 +63,7 @@ def test_right_sides_are_read_transposed_in_16_bits() -> None:
         assert [node.op for node in graph.nodes].count("bm::swap") == swaps
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(st.integers(1, 3), st.integers(1, 70), st.integers(1, 70), st.integers(1, 70), st.booleans(), st.booleans())
 def test_any_sizes(batch: int, m: int, depth: int, n: int, transpose_a: bool, transpose_b: bool) -> None:
     @bm.function

@@ -11,6 +11,7 @@ import bmlang as bm
 from bmlang.layers.arrange import Swap
 from bmlang.layers.base import Call
 from tests.support.agreement import agree, numbers
+from tests.support.effort import examples
 
 ORDERS = {
     "few channels inward": ((2, 3, 20, 64), (0, 2, 3, 1)),
@@ -41,7 +42,7 @@ def test_orders(name: str, dtype: type[np.generic]) -> None:
     np.testing.assert_array_equal(reference, x.transpose(order))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(13), deadline=None)
 @given(st.lists(st.sampled_from([1, 2, 3, 5, 16, 33, 64]), min_size=2, max_size=4), st.data())
 def test_any_order_with_neighbours(shape: list[int], data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(shape))))

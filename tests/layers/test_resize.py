@@ -14,6 +14,7 @@ import bmlang as bm
 from bmlang.layers.errors import OperatorArgumentError, ShapeError
 from bmlang.layers.sampling import COORDINATES, METHODS
 from tests.support.agreement import agree, numbers
+from tests.support.effort import examples
 
 CASES = [
     ((10, 14), "nearest", "half_pixel"),
@@ -90,7 +91,7 @@ def test_sizes(size: tuple[int, int], method: str, coordinates: str) -> None:
 SIDE = st.integers(1, 9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.tuples(SIDE, SIDE), st.tuples(SIDE, SIDE), st.sampled_from(METHODS), st.sampled_from(COORDINATES))
 def test_the_reference(old: tuple[int, int], new: tuple[int, int], method: str, coordinates: str) -> None:
     @bm.function

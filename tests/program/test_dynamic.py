@@ -30,6 +30,7 @@ from bmlang.graph.errors import GraphError, GraphSizeError, SizeUseError
 from bmlang.layers import registry
 from bmlang.program.varying import traced_varying
 from bmlang.runtime.errors import EmptyTensorError, InputShapeError, OutputArrayError
+from tests.support.effort import examples
 from tpukernel import BM1684X
 from tpukernel.errors import TpuError
 from tpukernel.lang.errors import SymbolicValueError
@@ -103,7 +104,7 @@ def commands(stage: NetParameter) -> object:
     return groups, tensors, stage.coeff_mem and stage.coeff_mem.check_code
 
 
-@settings(max_examples=max(settings().max_examples // 15, 1))
+@settings(max_examples=examples(3))
 @given(st.tuples(st.integers(2, 4), st.integers(5, 19), st.integers(3, 23)))
 def test_the_commands_are_those_of_a_static_compile(sizes: tuple[int, int, int]) -> None:
     """Where no size is 1: a static compile leaves such dimensions out."""

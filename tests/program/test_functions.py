@@ -17,6 +17,7 @@ from bmlang.compiler.package import package
 from bmlang.compiler.pipeline import PASSES, compile_graph
 from bmlang.graph.graph import Array, Graph
 from bmlang.layers.reference import run_reference
+from tests.support.effort import examples
 from tests.support.graphs import arrays_for, graphs
 from tpukernel import BM1684X
 
@@ -204,7 +205,7 @@ def test_integers() -> None:
     np.testing.assert_array_equal(saturates(np.array([100, -100, 5], np.int8)), np.array([127, -128, 10], np.int8))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(graph=graphs(dtypes=(bm.f32, bm.f16), most=5000), mode=st.sampled_from(["f32", "f16", "bf16"]), seed=st.integers(0, 5))
 def test_what_is_compiled_computes_what_the_layers_say(graph: Graph, mode: str, seed: int) -> None:
     arrays = arrays_for(graph, seed)

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from random import Random
 
 import numpy as np
-from hypothesis import settings
 from numpy.typing import NDArray
 
+from tests.support.effort import by_profile
 from tests.support.oracle import Job, run_jobs
 from tpukernel.chips.bm1684x import BM1684X
 from tpukernel.chips.layout import lane_bytes_needed, strides_of
@@ -36,7 +36,7 @@ __all__ = ["CASES", "CHIP", "SHAPES", "Arena", "Case", "compare", "hard_values",
 CHIP = BM1684X
 MARGIN = 128
 JOBS_PER_BATCH = 64
-CASES = {5: 1, 60: 2}.get(settings.default.max_examples if settings.default else 60, 20)
+CASES = by_profile(smoke=1, normal=2, nightly=20)
 """Random cases for each operation and combination of types: 20 in the nightly profile, 2 every day, 1 for a quick look."""
 SHAPES: tuple[Dim4, ...] = ((2, 70, 3, 5), (1, 130, 1, 7), (3, 1, 9, 11), (1, 64, 4, 16), (2, 5, 1, 33), (1, 3, 17, 1))
 """Shapes with several rows in a lane, odd widths, whole and broken EU rows, and more than one n."""

@@ -155,7 +155,7 @@ class _Worker:
         if reason := oracle_available():
             raise OracleError(reason)
         self._folder = tempfile.TemporaryDirectory(prefix="oracle")  # the library writes files into its working directory
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, str(WORKER), str(oracle_script().resolve()), mode],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -163,21 +163,22 @@ class _Worker:
         )
         atexit.register(self.close)
         self._answer()
-        self._process.send_signal(
-            signal.SIGSTOP
-        )  # threads of the library wait in loops, and would take the processors from everything else
 
     def close(self) -> None:
         """End the process."""
-        self._process.send_signal(signal.SIGCONT)
-        cast("IO[bytes]", self._process.stdin).close()
-        self._process.wait()
+        cast("IO[bytes]", self.process.stdin).close()
+        self._ended()
         self._folder.cleanup()
 
+    def _ended(self) -> int:
+        """Wait for the end, and return the code: the process is stopped, and a fork of it does the work."""
+        self.process.send_signal(signal.SIGCONT)
+        return self.process.wait()
+
     def _read(self, size: int) -> bytes:
-        data = cast("IO[bytes]", self._process.stdout).read(size)
+        data = cast("IO[bytes]", self.process.stdout).read(size)
         if len(data) < size:
-            raise OracleError(f"the oracle process ended with code {self._process.wait()}")
+            raise OracleError(f"the oracle process ended with code {self._ended()}")
         return data
 
     def _answer(self) -> tuple[int, list[bytes]]:
@@ -195,12 +196,10 @@ class _Worker:
             "timeout": timeout,
         }
         text = json.dumps(request).encode()
-        stream = cast("IO[bytes]", self._process.stdin)
-        self._process.send_signal(signal.SIGCONT)
+        stream = cast("IO[bytes]", self.process.stdin)
         stream.write(struct.pack("<QQ", len(text), len(blob)) + text + blob)
         stream.flush()
         answers = [self._answer() for _ in jobs]  # all of them, so that a failure among them leaves none for the next request
-        self._process.send_signal(signal.SIGSTOP)
         return [_recorded(job, *answer) for job, answer in zip(jobs, answers, strict=True)]
 
 

@@ -194,9 +194,26 @@ def _fork_run(chip: Any, jobs: list[dict[str, Any]], blob: bytes, answer: int, t
         return done, _reason(status, log.read().decode(errors="replace"))
 
 
+def _end_with_parent() -> None:
+    C.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: also a process that is stopped
+
+
+def _leave_threads(answer: int) -> None:
+    """Go on in a fork, which has no other threads. This process is stopped till the client lets it end, after the fork.
+
+    The threads of the library wait in loops: they took more time than all the jobs.
+    """
+    if fork := os.fork():
+        os.close(0)  # the client sees the end of the fork
+        os.close(answer)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) & 0xFF)
+    _end_with_parent()
+
+
 def main(script: str, mode: str) -> None:
     """Serve requests until standard input closes."""
-    C.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a process that is stopped between requests does not outlive its parent
+    _end_with_parent()
     answer = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     specification = importlib.util.spec_from_file_location("official", script)
@@ -205,6 +222,7 @@ def main(script: str, mode: str) -> None:
     official = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(official)
     chip = official.Recorder() if mode == "recorder" else official.Cmodel("bm1684x")
+    _leave_threads(answer)
     _write(answer, OK, [])
     while True:
         size, blob_size = struct.unpack("<QQ", _read(16))

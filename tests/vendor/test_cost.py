@@ -15,12 +15,12 @@ from random import Random
 from typing import cast
 
 import pytest
-from hypothesis import settings
 
 from bmlang.bmodel.streams import read_streams
 from tests.support.cycles import cells, count_golden_cases, figures_row, instructions_of, is_estimated, recorded_cycles, reference_folder
 from tests.support.cycles import total_cycles as ours
 from tests.support.draws import draw, draw_program, drawable_functions
+from tests.support.effort import by_profile
 from tests.support.model_tool import corpus_folder
 from tests.support.oracle import Call, Job, record, run_jobs
 from tpukernel.cost import Timeline, Traffic
@@ -28,8 +28,7 @@ from tpukernel.isa import Program
 
 pytestmark = pytest.mark.vendor
 
-EXAMPLES = settings.default.max_examples if settings.default else 60
-DRAWS = {5: 2, 60: 12}.get(EXAMPLES, 150)
+DRAWS = by_profile(smoke=2, normal=12, nightly=150)
 """Calls of each function."""
 MISSES = 0.002
 """Largest share of calls that may differ; measured: 0.0004 of 47,600 fresh ones."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.golden import FILL, SPACES, GoldenCase, Run, golden_case, golden_cases, static_memory
 from tests.support.oracle import Call, Image, Job, OracleError, Recorded, execute, oracle_folder, record, record_program, run_jobs
+from tests.support.oracle import _Worker as Worker  # pyright: ignore[reportPrivateUsage]
 from tests.support.signatures import Parameter, signatures
 
 pytestmark = pytest.mark.vendor
@@ -99,6 +103,15 @@ def test_a_mistake_in_the_request_is_an_error_of_the_oracle_not_a_rejection() ->
     others = [Call.of(BINARY.function, {**BINARY.params, "dtype": 5})] * 3
     with pytest.raises(OracleError, match="TypeError"):
         record([wrong, *others])
+    assert record([Call.of(BINARY.function, BINARY.params)])[0].tiu == BINARY.tiu
+
+
+def test_the_end_of_the_process_is_an_error_and_the_next_one_works() -> None:
+    fresh = Worker("recorder")
+    [fork] = Path(f"/proc/{fresh.process.pid}/task/{fresh.process.pid}/children").read_text(encoding="ascii").split()
+    os.kill(int(fork), signal.SIGKILL)
+    with pytest.raises(OracleError, match="the oracle process ended with code"):
+        fresh.run([Job(calls=[Call.of(BINARY.function, BINARY.params)])], arithmetic=False, timeout=5, fresh=True)
     assert record([Call.of(BINARY.function, BINARY.params)])[0].tiu == BINARY.tiu
 
 

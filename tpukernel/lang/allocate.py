@@ -172,7 +172,8 @@ def _placed(slots: Sequence[Slot], chip: Chip, first_byte: int, *, sharing: bool
             free = [address for address in _candidates(slot, enemies, chip, first_byte) if _is_free(slot, address, enemies, chip)]
             fits = bool(free)
             if fits:
-                slot.address = min(free, key=lambda address: (_conflicts(slot, address, done, chip) if banks else 0, address))
+                taken = _taken_banks(slot, done, chip) if banks else ()
+                slot.address = min(free, key=lambda address: (_conflicts(_banks(address, slot.bytes, chip), taken), address))
         if not fits:
             return False
         done.append(slot)
@@ -205,19 +206,23 @@ def _is_free(slot: Slot, address: int, enemies: Sequence[Slot], chip: Chip) -> b
     return all(address >= start + size or start >= address + slot.bytes for start, size in places)
 
 
-def _conflicts(slot: Slot, address: int, done: Sequence[Slot], chip: Chip) -> int:
-    """How many banks are shared; those with operands of the same commands count more, because that costs twice."""
-    ours = _banks(address, slot.bytes, chip)
-    found = 0
-    for other in done:
-        common = len(ours & _banks(other.address % chip.lane_bytes, other.bytes, chip))
-        if common:
-            found += common * (4 if other.key in slot.neighbours else 1)
-    return found
+def _taken_banks(slot: Slot, done: Sequence[Slot], chip: Chip) -> Sequence[tuple[int, int, int]]:
+    """First and last bank of each slot that has a place, and what to share one of them costs `slot`.
+
+    To share one with an operand of the same command counts more, because that costs twice.
+    """
+    return [(*_banks(other.address % chip.lane_bytes, other.bytes, chip), 4 if other.key in slot.neighbours else 1) for other in done]
 
 
-def _banks(address: int, size: int, chip: Chip) -> frozenset[int]:
-    return frozenset(range(address // chip.bank_bytes, (address + size - 1) // chip.bank_bytes + 1))
+def _conflicts(ours: tuple[int, int], taken: Sequence[tuple[int, int, int]]) -> int:
+    """What all the banks cost that are shared."""
+    first, last = ours
+    return sum(weight * (min(last, end) - max(first, start) + 1) for start, end, weight in taken if start <= last and first <= end)
+
+
+def _banks(address: int, size: int, chip: Chip) -> tuple[int, int]:
+    """First and last bank."""
+    return address // chip.bank_bytes, (address + size - 1) // chip.bank_bytes
 
 
 # ---------------------------------------------------------------------------- overflow

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import tpukernel as tpu
 from tests.lang.text.test_reading import AXPY, PARTS_FILE
 from tests.lang.text.traces import NUMBERS, drawn
+from tests.support.effort import examples
 from tpukernel.lang.text.formatter import format_text, tokens
 
 UGLY = """\
@@ -74,14 +75,14 @@ def test_what_people_write_well_stays() -> None:
 
 
 @given(st.integers(0, 10**6))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(5))
 def test_printed_kernels_stay(seed: int) -> None:
     text = f"{drawn(seed, NUMBERS)}\n"
     assert formatted(text) == text
 
 
 @given(st.integers(0, 10**9), st.sampled_from([AXPY, UGLY, PARTS_FILE.read_text(encoding="utf-8")]))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(30))
 def test_other_spaces_make_no_difference(seed: int, text: str) -> None:
     choose = random.Random(seed)
     spaced = ""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import tpukernel as tpu
 from tests.lang.text.test_reading import AXPY, PARTS_FILE
 from tests.lang.text.traces import NAMES, NUMBERS, drawn
+from tests.support.effort import examples
 from tpukernel.errors import TpuError
 from tpukernel.lang.text.words import CONSTANTS, RESERVED
 
@@ -56,13 +57,13 @@ def use(text: str) -> None:
 
 
 @given(st.integers(0, 10**9), st.sampled_from(TEXTS), st.integers(1, 4))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(75))
 def test_words_are_exchanged(seed: int, text: str, changes: int) -> None:
     use(damaged(text, random.Random(seed), changes))
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(50))
 def test_any_characters(text: str) -> None:
     use(text)
     use("kernel f(in x: f32[n]) {" + text + "}")

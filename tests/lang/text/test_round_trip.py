@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import tpukernel as tpu
 from tests.lang import kernels
 from tests.lang.text.traces import NAMES, NUMBERS, drawn, every_operation
+from tests.support.effort import examples
 from tpukernel.api import tpu_bdc_abs, tpu_bdc_fp_add_C, tpu_bdc_fp_hswish, tpu_gdma_cpy_L2S, tpu_gdma_cpy_S2L
 from tpukernel.lang import Kernel, KernelIr
 from tpukernel.lang.expr import Expr
@@ -94,7 +95,7 @@ def test_every_operation_is_printed_by_its_own_name() -> None:
 
 
 @given(st.integers(0, 10**6), st.sampled_from([NUMBERS, NAMES]))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(10))
 def test_random_kernels(seed: int, shapes: Mapping[str, tuple[Expr, ...]]) -> None:
     read(drawn(seed, shapes))
 
