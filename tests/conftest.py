@@ -28,8 +28,22 @@ for _name, _examples in EXAMPLES.items():
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 
 
-LONG_FILES = ("tests/vendor/test_sim_products.py",)
-"""Files of tests that take longest, in CPU time. They come first: a long file at the end would have one core wait for it."""
+LONG_FILES = (
+    "tests/vendor/test_sim_products.py",
+    "tests/layers/test_operators.py",
+    "tests/vendor/test_nets.py",
+    "tests/vendor/test_bmlang_matrix.py",
+    "tests/sim/jit/test_pool.py",
+    "tests/testing/test_plugin.py",
+    "tests/test_examples.py",
+    "tests/testing/test_reproduce.py",
+    "tests/layers/test_quantise.py",
+    "tests/sim/test_checks.py",
+    "tests/lang/test_convolution.py",
+    "tests/examples/test_kernels.py",
+    "tests/isa/test_fuzz.py",
+)
+"""Files of tests that take longest. They come first: a long file at the end would have one core wait for it."""
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("TPUKERNEL_THREADS", "1")  # the cores are taken by the other workers
@@ -64,4 +78,5 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     skip_vendor_tests(items)
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
+    places = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))

@@ -7,7 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.conftest import LONG_FILES
+
 VENDOR = Path(__file__).parent / "vendor"
+
+
+def test_the_files_that_come_first_exist() -> None:
+    assert all((VENDOR.parents[1] / name).is_file() for name in LONG_FILES)
 
 
 def test_tests_of_the_official_libraries_are_collected_without_them(tmp_path: Path) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
+
 from hypothesis import settings
 
-__all__ = ["EXAMPLES", "by_profile", "examples"]
+__all__ = ["DAY", "EXAMPLES", "by_profile", "examples"]
+
+DAY = 0 if "CI" in os.environ else datetime.now(UTC).toordinal()
+"""A number for what is tried on one day and not on the next; the same each day where runs have to be alike."""
 
 EXAMPLES = {"smoke": 5, "normal": 30, "nightly": 3000}
 """Examples of a property, by profile."""
