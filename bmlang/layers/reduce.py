@@ -27,6 +27,8 @@ from tpukernel.lang.tensors import Tile
 
 LONGEST_ROW, LONGEST_COLUMN = 8192, 512
 """Elements of a row of a lane, and elements on top of each other, that are reduced at once; longer ones in two steps."""
+LEAST = float(np.finfo(np.float32).min)
+"""What the command for the largest element finds at least, also where all are -inf (instruction-set study): then the first one is taken."""
 NEUTRAL = {"sum": 0.0, "max": -np.inf, "min": np.inf}
 
 __all__ = ["reduce_max", "reduce_mean", "reduce_min", "reduce_sum"]
@@ -86,7 +88,7 @@ class Reduce(Layer):
 
         def scratch(region: Region) -> int:
             source = bytes_of(rows.source(region), x.dtype, chip)
-            return source + 2 * bytes_of(region, x.dtype, chip) if rows.along_w else 2 * source
+            return source + 4 * bytes_of(region, x.dtype, chip) if rows.along_w else 2 * source
 
         def cycles(region: Region) -> int:
             source = rows.source(region)
@@ -103,19 +105,16 @@ class Reduce(Layer):
             k, x = piece.k, piece.ins[0]
             if self._kind in ("sum", "mean"):
                 k.tiu.copy(piece.out, rows.reduced(k, x, "sum", 1 / (rows.lanes * rows.part) if self._kind == "mean" else 1.0))
-            elif self._kind == "max":
-                k.tiu.copy(piece.out, rows.reduced(k, x, "max"))
             else:
-                negative = k.local(cast("tuple[int, ...]", x.shape), f32, name="negative")
-                k.tiu.neg(negative, x)
-                k.tiu.neg(piece.out, rows.reduced(k, negative, "max"))
+                source = x if self._kind == "max" else _negative(k, x)
+                self._put(k, piece.out, rows.reduced(k, source, "max"), source[:, :1, :, :1])
 
         return LocalForm(
             out=(rows.rows, 1, 1, 1),
             feeds={0: Feed(rows.full, rows.source)},
             tile=tile,
             cut=(1, 1, 1, 1),
-            scratch=lambda region: bytes_of(rows.source(region), f32, chip) + rows.room(region, chip),
+            scratch=lambda region: bytes_of(rows.source(region), f32, chip) + rows.room(region, chip) + 2 * bytes_of(region, f32, chip),
             cycles=lambda region: region.size[0] * rows.cycles(int(self._kind == "min"), 1, chip),
         )
 
@@ -130,14 +129,28 @@ class Reduce(Layer):
                 k.tiu.mul(out, out, scale)
         elif not rows.along_w:
             pairwise(k, out, part, k.tiu.max if self._kind == "max" else k.tiu.min)
-        elif self._kind == "max":
-            k.tiu.reduce_max(out, part, "w")
         else:
-            negative = k.local(cast("tuple[int, ...]", part.shape), part.dtype, name="negative")
-            k.tiu.neg(negative, part)
+            source = part if self._kind == "max" else _negative(k, part)
             largest = k.local(cast("tuple[int, ...]", out.shape), part.dtype, name="largest")
-            k.tiu.reduce_max(largest, negative, "w")
-            k.tiu.neg(out, largest)
+            k.tiu.reduce_max(largest, source, "w")
+            self._put(k, out, largest, source[:, :, :, :1])
+
+    def _put(self, k: Builder, out: Tile, largest: Tile, first: Tile) -> None:
+        """out = the largest elements of rows, or what they are the negatives of, given what the command found and the first elements."""
+        shape = cast("tuple[int, ...]", out.shape)
+        whole, exact = (k.local(shape, f32, name=name) for name in ("whole", "exact"))
+        k.tiu.copy(whole, first)
+        k.tiu.select_equal(exact, largest, LEAST, whole, largest)
+        if self._kind == "max":
+            k.tiu.copy(out, exact)
+        else:
+            k.tiu.neg(out, exact)
+
+
+def _negative(k: Builder, x: Tile) -> Tile:
+    negative = k.local(cast("tuple[int, ...]", x.shape), x.dtype, name="negative")
+    k.tiu.neg(negative, x)
+    return negative
 
 
 for _kind, _numpy in (("sum", np.sum), ("mean", np.mean), ("max", np.max), ("min", np.min)):

@@ -54,6 +54,15 @@ def test_rows_with_infinities() -> None:
     np.testing.assert_allclose(found[2], 1 / 640, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(70, 9), (3, 640), (2, 8191)])
+@pytest.mark.parametrize(("name", "infinity"), [("max", -np.inf), ("min", np.inf)])
+def test_extremes_of_infinities_alone(name: str, infinity: float, shape: tuple[int, ...]) -> None:
+    """The command finds no less than the smallest finite number."""
+    x = numbers(*shape)
+    x[0], x[1, 1:] = infinity, infinity
+    agree(function(name), modes=("f32",), exact=True, x=x)
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "cycles"),
     [
