@@ -256,8 +256,10 @@ class Function:
             returns, values = "several", {unused_name(f"output_{place}", taken): value for place, value in places}
         outputs = {name: value for name, value in values.items() if isinstance(value, Tensor) and value.tracer is tracer}
         if len(outputs) < len(values) or not outputs:
-            wrong = next((repr(value) for name, value in values.items() if name not in outputs), "nothing")
-            self._wrong_result(f"returns {wrong}, which is no tensor of it", "return tensors computed from its inputs")
+            wrong = next((value for name, value in values.items() if name not in outputs), None)
+            advice = "tensors are compared with bm.eq and bm.ne" if isinstance(wrong, bool) else "return tensors computed from its inputs"
+            told = repr(wrong) if values else "nothing"
+            self._wrong_result(f"returns {told}, which is no tensor of it", advice)
         if both := [name for name in outputs if name in taken]:
             self._wrong_result(f"has an input and an output {both[0]}", "give the output another name")
         return returns, outputs

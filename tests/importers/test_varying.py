@@ -68,6 +68,12 @@ def at_node(op: str, attributes: Mapping[str, Any], inputs: Sequence[Known]) -> 
     return OnnxNode(proto, 17, tuple(inputs), cast("Tracer", None), {each.name: each for each in proto.attribute}, run)
 
 
+def made_by(op: str, attributes: Mapping[str, Any], inputs: Sequence[Known]) -> Known:
+    made = computed(at_node(op, attributes, inputs))
+    assert isinstance(made, Known)
+    return made
+
+
 def test_every_operator_has_a_case() -> None:
     assert TABLE.keys() == CASES.keys() | OF_FLOATS
 
@@ -82,8 +88,7 @@ def test_sizes_go_through_a_node(op: str, largest: tuple[int, ...], sizes: tuple
     given = [Dim(limit, Var(name)) for name, limit in zip("abc", largest, strict=True)]
     constants = [Known(np.array(each, np.int64)) for each in others]
     before = [Known(np.array([True, False, True]))] if op == "Where" else []
-    made = computed(at_node(op, attributes, [*before, known_sizes(given), *constants]))
-    assert made is not None
+    made = made_by(op, attributes, [*before, known_sizes(given), *constants])
     plain = [*(each.array for each in before), np.array(sizes, np.int64), *(each.array for each in constants)]
     (wanted,) = cast("list[Integers]", folded(at_node(op, attributes, [Known(each) for each in plain]).proto, plain, {"": 17}))
     values = dict(zip("abc", sizes, strict=True))
@@ -94,16 +99,16 @@ def test_sizes_go_through_a_node(op: str, largest: tuple[int, ...], sizes: tuple
 
 def test_floats_of_sizes_are_whole() -> None:
     size = Dim(8, Var("h"))
-    floats = computed(at_node("Cast", {"to": FLOAT}, [known_sizes([size])]))
-    assert floats is not None and floats.array.dtype == np.float32
+    floats = made_by("Cast", {"to": FLOAT}, [known_sizes([size])])
+    assert floats.array.dtype == np.float32
     for op in OF_FLOATS:
-        assert computed(at_node(op, {}, [floats])) is not None
-    half = computed(at_node("Mul", {}, [floats, Known(np.array([0.5], np.float32))]))
-    assert half is not None and half.sizes is not None and evaluate(expr_of(half.sizes[0]), {"h": 6}) == 3
+        assert made_by(op, {}, [floats]).sizes is not None
+    half = made_by("Mul", {}, [floats, Known(np.array([0.5], np.float32))])
+    assert half.sizes is not None and evaluate(expr_of(half.sizes[0]), {"h": 6}) == 3
     with pytest.raises(NotSupported, match="a number that is not whole"):
-        computed(at_node("Mul", {}, [floats, Known(np.array([1.3], np.float32))]))
+        made_by("Mul", {}, [floats, Known(np.array([1.3], np.float32))])
     with pytest.raises(NotSupported, match="Pow of sizes that vary"):
-        computed(at_node("Pow", {}, [known_sizes([size]), Known(np.array([2]))]))
+        made_by("Pow", {}, [known_sizes([size]), Known(np.array([2]))])
 
 
 # ------------------------------------------------------------------ models
@@ -168,6 +173,16 @@ MODELS: Mapping[str, Callable[[], ModelProto]] = {
         node("ReduceSum", ["x", "axes"], ["sum"], keepdims=1),
         node("Div", ["sum", "count"]),
         axis2=2, zero=[0], axes=[2],
+    ),
+    "places": lambda: net(
+        *taken(3),
+        node("Range", ["zero0", "size3", "two"], ["places"]),
+        node("Gather", ["x", "places"], ["every second"], axis=3),
+        node("Concat", ["four", "one3"], ["wanted"], axis=0),
+        node("ConstantOfShape", ["wanted"], ["twos"], value=numpy_helper.from_array(np.array([2], np.float32))),
+        node("ReduceMean", ["twos", "last"], ["mean"], keepdims=1),
+        node("Mul", ["every second", "mean"]),
+        axis3=3, zero=[0], zero0=0, two=2, four=[4, 1], last=[-1],
     ),
     "pooled and flat": lambda: net(node("GlobalAveragePool", ["x"], ["p"]), node("Flatten", ["p"], axis=1)),
 }  # fmt: skip

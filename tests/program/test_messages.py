@@ -239,6 +239,11 @@ def takes_numpy(x: bm.Tensor) -> bm.Tensor:
     return cast("bm.Tensor", np.exp(cast("Array", x)))
 
 
+@bm.function
+def compares(x: bm.Tensor) -> bm.Tensor:
+    return cast("bm.Tensor", x == x)
+
+
 BEGINNERS: Mapping[str, Callable[[], object]] = {
     "BML122: a function of numpy was called with a tensor\n  at test_messages.py:": lambda: takes_numpy(X),
     "BML143: an input was given without its name\n  help: give inputs by name": lambda: bm.compile(
@@ -254,6 +259,7 @@ BEGINNERS: Mapping[str, Callable[[], object]] = {
         squared_function(), stages=cast("list[dict[str, tuple[int, ...]]]", [(2, 3)]), dynamic=True
     ),
     "BML126: <function squared": lambda: bm.layer_check(cast("Layer", squared), shapes=[(1, 3)]),
+    "help: tensors are compared with bm.eq": lambda: compares(X),
     "convert it, for example x.astype(np.int32)": lambda: squared_function()(np.ones((2, 3), np.int64)),
     "convert it, for example x.astype(np.float32)": lambda: squared_function()(np.ones((2, 3))),
 }

@@ -10,8 +10,11 @@ from typing import Final, TypeAlias, cast
 import numpy as np
 
 from bmlang.graph.dims import Dim
-from bmlang.importers.onnx.node import NotSupported, OnnxNode
-from bmlang.importers.onnx.values import Known, Sizes, Value
+from bmlang.importers.onnx.elements import element_of
+from bmlang.importers.onnx.node import NotSupported, OnnxNode, as_tensor
+from bmlang.importers.onnx.values import Known, Live, Sizes, Value
+from bmlang.layers.arrange import broadcast_to
+from bmlang.layers.cumulate import cumsum
 
 __all__ = ["computed", "known_sizes", "varying"]
 
@@ -30,8 +33,8 @@ def varying(inputs: Sequence[Value | None]) -> bool:
     return any(isinstance(value, Known) and value.sizes is not None for value in inputs)
 
 
-def computed(node: OnnxNode) -> Known | None:
-    """The result of a node that computes with sizes that vary; None where it is a tensor, as of a constant that is repeated so many times.
+def computed(node: OnnxNode) -> Known | Live | None:
+    """The result of a node that computes with sizes that vary; None where it only arranges a constant by them.
 
     Raises:
         NotSupported: nobody knows how sizes go through such a node.
@@ -40,6 +43,8 @@ def computed(node: OnnxNode) -> Known | None:
     op = node.proto.op_type
     if len(given) < sum(value is not None for value in node.inputs) or (op in ARRANGES and given[0].sizes is None):
         return None
+    if op in TENSORS:
+        return TENSORS[op](node, [_elements_of(value) for value in given])
     if op not in TABLE:
         raise NotSupported(f"{op} of sizes that vary")
     made = TABLE[op](node, [_elements_of(value) for value in given])
@@ -195,6 +200,35 @@ def _all_times(node: OnnxNode, arrays: Sequence[Sizes]) -> Sizes:
     return _elements([made]).reshape((1,) if node.integer("keepdims", 1) else ())
 
 
+# ------------------------------------------------------------------ tensors of such sizes
+
+
+def _filled(node: OnnxNode, arrays: Sequence[Sizes]) -> Live:
+    """A constant of a size that varies."""
+    attribute = node.attributes.get("value")
+    from onnx import numpy_helper
+
+    value = np.zeros(1, np.float32) if attribute is None else numpy_helper.to_array(attribute.t)
+    constant = as_tensor(node.tracer, value.reshape((1,) * arrays[0].size), "filled")
+    return Live(broadcast_to(constant, arrays[0].tolist()), element_of(value))
+
+
+def _counted(node: OnnxNode, arrays: Sequence[Sizes]) -> Live:
+    """Start, start + delta, ... up to a limit that varies: sums of ones, which f32 has exactly up to 2**24."""
+    start, limit, delta = (_whole(each.item()) for each in arrays)
+    if isinstance(start, Dim) or isinstance(delta, Dim) or delta < 1:
+        raise NotSupported(f"Range from {start} in steps of {delta} to a size that varies")
+    count = (limit - start + delta - 1) // delta
+    if count < 1 or start + delta * count > EXACT:
+        raise NotSupported(f"Range up to {int.__int__(limit)}")
+    ones = broadcast_to(as_tensor(node.tracer, np.ones(1, np.float32), "one"), [count])
+    return node.typed(cumsum(ones, 0, exclusive=True) * float(delta) + float(start), node.element(0))
+
+
+EXACT: Final = 1 << 24
+"""Up to here f32 has every integer."""
+TENSORS: Final[Mapping[str, Callable[[OnnxNode, Sequence[Sizes]], Live]]] = {"ConstantOfShape": _filled, "Range": _counted}
+"""These make tensors of sizes that vary."""
 ARRANGES: Final = frozenset({"Expand", "Reshape", "Slice", "Tile"})
 """Where only inputs behind the first one are sizes, these make a tensor."""
 TABLE: Final[Mapping[str, Computation]] = {
