@@ -5,7 +5,7 @@ Graphs are immutable; passes make new ones. Every tensor has one maker: an input
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -128,12 +128,13 @@ class Graph:
 
 def unused_name(wanted: str, taken: Mapping[str, object] | set[str]) -> str:
     """The wanted name, or that with a number, which nothing else has."""
-    return next(name for name in _numbered(wanted) if name not in taken)
-
-
-def _numbered(wanted: str) -> Iterator[str]:
-    yield wanted
-    number = 2
-    while True:
-        yield f"{wanted}_{number}"
-        number += 1
+    if wanted not in taken:
+        return wanted
+    free = 2
+    while f"{wanted}_{free}" in taken:
+        free *= 2
+    used = free // 2
+    while free - used > 1:  # numbers are mostly taken one after the other: the first one behind them is found without trying all
+        middle = (free + used) // 2
+        used, free = (middle, free) if f"{wanted}_{middle}" in taken else (used, middle)
+    return f"{wanted}_{free}"

@@ -202,7 +202,7 @@ KernelFunction = Annotated[Callable[..., object], Kind("function")]
 
 def _integer(low: int, high: int) -> Callable[[object], int]:
     def check(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        if isinstance(value, bool) or not isinstance(value, int | SupportsIndex):
             raise ValueError("an integer is needed")
         number = operator.index(value)
         if not low <= number <= high:
@@ -252,7 +252,7 @@ def _flag(value: object) -> bool:
 def _scalar(value: object) -> Scalar:
     if isinstance(value, (float, Bits, Constant)):
         return value
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+    if isinstance(value, bool) or not isinstance(value, int | SupportsIndex):
         raise ValueError("a number, Bits or a Constant is needed")
     return operator.index(value)
 
