@@ -13,6 +13,7 @@ from bmlang.layers.arrange import pad
 from bmlang.layers.base import FLOATS, Call, Feed, Layer, LocalForm, Piece, lines
 from bmlang.layers.conv_forms import LANES
 from bmlang.layers.long_rows import LongRows
+from bmlang.layers.memory import seen_as
 from bmlang.layers.pointwise import common_dtype
 from bmlang.layers.reduction import Rows, axes_of, bytes_of, pairwise
 from bmlang.layers.region import Region
@@ -75,11 +76,13 @@ class Reduce(Layer):
 
     def local(self, call: Call) -> LocalForm:
         x, chip = call.spec(0), call.chip
-        rows = Rows.of(x.shape, axes_of(self.name, len(x.shape), call.attrs["axis"]), x.dtype.itemsize, chip)
-
+        axes = axes_of(self.name, len(x.shape), call.attrs["axis"])
+        rows = Rows.of(x.shape, axes, x.dtype.itemsize, chip)
         long = LongRows.if_faster(rows.outer, rows.size, int(self._kind == "min"), 1, LONGEST_ROW, chip) if rows.along_w else None
         if long is not None:
             return self._over_lanes(long, chip)
+        if _are_images(x.shape, axes, chip):
+            return self._of_images(x, rows, chip)
 
         def tile(piece: Piece) -> None:
             for place, part in enumerate(rows.groups(piece.ins[0])):
@@ -96,6 +99,28 @@ class Reduce(Layer):
 
         return LocalForm(
             out=rows.reduced, feeds={0: Feed(rows.full, rows.source)}, tile=tile, cut=(1, 1, 1, 1), scratch=scratch, cycles=cycles
+        )
+
+    def _of_images(self, x: TensorSpec, rows: Rows, chip: Chip) -> LocalForm:
+        """Images, one channel each, as windows make them: their rows lie behind each other and are one row."""
+        n, c, h, w = x.shape
+
+        def whole(region: Region) -> Region:
+            return region.along(2, 0, h).along(3, 0, w)
+
+        def tile(piece: Piece) -> None:
+            count = piece.region.size[1]
+            part = seen_as(piece.k, piece.ins[0], (1, count, 1, rows.size), x.dtype)
+            self._join(piece.k, piece.out, part, rows)
+
+        return LocalForm(
+            out=(n, c, 1, 1),
+            feeds={0: Feed((n, c, h, w), whole, whole_rows=True)},
+            tile=tile,
+            cut=(1, chip.lanes, 1, 1),
+            at_once=(1, 0, 0, 0),
+            scratch=lambda region: bytes_of(whole(region), x.dtype, chip) + 4 * bytes_of(region, x.dtype, chip),
+            cycles=lambda region: region.size[0] * (region.size[1] // chip.lanes + 1) * rows.size,
         )
 
     def _over_lanes(self, rows: LongRows, chip: Chip) -> LocalForm:
@@ -151,6 +176,11 @@ def _negative(k: Builder, x: Tile) -> Tile:
     negative = k.local(cast("tuple[int, ...]", x.shape), x.dtype, name="negative")
     k.tiu.neg(negative, x)
     return negative
+
+
+def _are_images(shape: Sequence[int], axes: Sequence[int], chip: Chip) -> bool:
+    """Whether channels are reduced that fill the lanes as they are."""
+    return len(shape) == 4 and tuple(axes) == (2, 3) and (shape[0] == 1 or shape[1] >= chip.lanes)
 
 
 for _kind, _numpy in (("sum", np.sum), ("mean", np.mean), ("max", np.max), ("min", np.min)):

@@ -40,6 +40,23 @@ def test_long_rows_are_reduced_in_steps(name: str, shape: tuple[int, ...]) -> No
     )
 
 
+@pytest.mark.parametrize("kind", ["sum", "mean", "max", "min"])
+@pytest.mark.parametrize("shape", [(1, 130, 7, 7), (3, 64, 5, 1), (2, 70, 1, 9), (1, 3, 4, 8), (2, 3, 4, 8)])
+def test_images_are_reduced_where_they_were_made(kind: str, shape: tuple[int, int, int, int]) -> None:
+    """The same bits as with each operator by itself, and where channels fill the lanes, nothing but x and the result is moved."""
+    weight = numbers(shape[1], shape[1], 1, 1, seed=2)
+
+    @bm.function
+    def reduced(x: bm.Tensor) -> bm.Tensor:
+        return getattr(bm, f"reduce_{kind}")(bm.relu(bm.conv(x, weight)), (2, 3))
+
+    x = numbers(*shape)
+    together, apart = (bm.compile(reduced, stages=[{"x": shape}], opt=opt) for opt in (1, 0))
+    assert together.run(x=x)["output"].tobytes() == apart.run(x=x)["output"].tobytes()
+    if shape[0] == 1 or shape[1] >= 64:
+        assert together.stages[0].emission.memory.size < 4 * x.size + 2 * 4096 + 4 * shape[0] * shape[1]
+
+
 def test_the_extreme_of_an_index_is_computed_once() -> None:
     @bm.function
     def both(x: bm.Tensor) -> tuple[bm.Tensor, bm.Tensor]:
