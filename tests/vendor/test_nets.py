@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import bmlang as bm
 from bmlang.graph.graph import Array
 from bmlang.importers.onnx import load
+from tests.support.days import of_today
 from tests.support.official_runtime import Request, official_outputs
 from tests.support.onnx_nets import NETS
 from tests.support.oracle import oracle_available, oracle_script
@@ -37,8 +39,10 @@ def test_nets(name: str, mode: str) -> None:
     assert_same_bits(bm.compile(net, stages=[net.specs], mode=mode), given)
 
 
-@pytest.mark.parametrize("mode", ["f32", "f16"])
-@pytest.mark.parametrize("file", [file for file in FILES if not net_of(file).varying])
+STATIC = [file for file in FILES if not net_of(file).varying]
+
+
+@pytest.mark.parametrize(("mode", "file"), of_today(list(product(("f32", "f16"), STATIC)), 8))
 def test_nets_of_torch(file: str, mode: str) -> None:
     net = load(FOLDER / file)
     x = np.random.default_rng(0).standard_normal(net_of(file).shape, np.float32)
