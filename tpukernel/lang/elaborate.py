@@ -224,7 +224,7 @@ class _ProgramBuilder:
 
     @property
     def compared(self) -> int:
-        """How many pairs of commands were compared to find whom each waits for."""
+        """How many operands were looked at to find whom each command waits for."""
         return self._hazards.compared
 
     def start_group(self) -> None:

@@ -1,7 +1,8 @@
 """Whom each command has to wait for: commands of the other engine that write what it touches, or touch what it writes.
 
 An engine works off its commands in order, so that one number is enough: the last command of the other engine that must be finished. It is
-found by going back over those for which nobody of this engine waits yet.
+found by going back over those for which nobody of this engine waits yet; what touches the same bytes again and again counts once, at its
+last place, so that a long row of commands on a few buffers takes a time that grows with its length, not with its square.
 """
 
 from __future__ import annotations
@@ -82,9 +83,27 @@ Touches = tuple[_Touch, ...]
 
 @dataclass
 class _Issued:
-    instruction: Instruction
-    touches: Touches
-    section: int
+    """The commands of an engine.
+
+    Attributes:
+        instructions: in order.
+        places: where an instruction stands among them, by its `id`.
+        last: for what operands touched in a section the place of the last command that did; in order of these places. Apart for system
+            memory and local memory.
+    """
+
+    instructions: list[Instruction] = field(default_factory=list[Instruction])
+    places: dict[int, int] = field(default_factory=dict[int, int])
+    last: tuple[dict[tuple[_Touch, int], int], dict[tuple[_Touch, int], int]] = field(default_factory=lambda: ({}, {}))
+
+    def append(self, instruction: Instruction, touches: Touches, section: int) -> None:
+        """One command more."""
+        place = self.places[id(instruction)] = len(self.instructions)
+        self.instructions.append(instruction)
+        for touch in touches:
+            last = self.last[touch.lanes != 0]
+            last.pop((touch, section), None)  # so that it comes behind all others again
+            last[touch, section] = place
 
 
 @dataclass
@@ -96,13 +115,13 @@ class Hazards:
         systems: the tensors in system memory.
 
     Attributes:
-        compared: how many pairs of commands were compared.
+        compared: how many operands of other commands were looked at.
     """
 
     chip: Chip
     systems: Sequence[SystemRange]
     compared: int = 0
-    _issued: dict[Engine, list[_Issued]] = field(default_factory=lambda: {"tiu": [], "gdma": []})
+    _issued: dict[Engine, _Issued] = field(default_factory=lambda: {"tiu": _Issued(), "gdma": _Issued()})
     _awaited: dict[Engine, int] = field(default_factory=lambda: {"tiu": 0, "gdma": 0})
     """By engine: how many commands of the other one are known to be finished."""
     _known: dict[int, tuple[Instruction, Touches]] = field(default_factory=dict[int, "tuple[Instruction, Touches]"])
@@ -121,28 +140,31 @@ class Hazards:
         Two commands of one parallel section (a number above 0) do not wait for each other.
         """
         others = self._issued["gdma" if instruction.engine == "tiu" else "tiu"]
-        for place in range(len(others) - 1, self._awaited[instruction.engine] - 1, -1):
-            other = others[place]
-            self.compared += 1
-            if section and other.section == section:
-                continue
-            if any((one.writes or two.writes) and one.meets(two) for one in touches for two in other.touches):
-                return other.instruction
-        return None
+        found = self._awaited[instruction.engine] - 1
+        known = found
+        for last in others.last:
+            for (other, in_section), place in reversed(last.items()):
+                if place <= found:
+                    break
+                self.compared += 1
+                if section and in_section == section:
+                    continue
+                if any((touch.writes or other.writes) and touch.meets(other) for touch in touches):
+                    found = place
+                    break
+        return others.instructions[found] if found > known else None
 
     def issue(self, instruction: Instruction, touches: Touches, section: int, awaited: Sequence[Instruction]) -> None:
         """Take down a command that was appended to the program, and those it waits for."""
         others = self._issued["gdma" if instruction.engine == "tiu" else "tiu"]
-        for place in range(len(others) - 1, self._awaited[instruction.engine] - 1, -1):
-            if any(others[place].instruction is each for each in awaited):
-                self._awaited[instruction.engine] = place + 1
-                break
-        self._issued[instruction.engine].append(_Issued(instruction, touches, section))
+        known = [others.places[id(each)] + 1 for each in awaited if id(each) in others.places]
+        self._awaited[instruction.engine] = max([self._awaited[instruction.engine], *known])
+        self._issued[instruction.engine].append(instruction, touches, section)
 
     def forget(self) -> None:
         """A new command group begins: everything before is finished."""
         for engine in self._issued:
-            self._issued[engine].clear()
+            self._issued[engine] = _Issued()
             self._awaited[engine] = 0
 
     def _touches(self, instruction: Instruction) -> Iterator[_Touch]:
