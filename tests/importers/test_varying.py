@@ -184,6 +184,13 @@ MODELS: Mapping[str, Callable[[], ModelProto]] = {
         node("Mul", ["every second", "mean"]),
         axis3=3, zero=[0], zero0=0, two=2, four=[4, 1], last=[-1],
     ),
+    "the last column": lambda: net(node("Gather", ["x", "last"], axis=3), last=-1),
+    "the last row but one, by its number": lambda: net(
+        *taken(2),
+        node("Sub", ["size2", "two"], ["place"]),
+        node("Gather", ["x", "place"], axis=2),
+        axis2=2, zero=[0], two=2,
+    ),
     "pooled and flat": lambda: net(node("GlobalAveragePool", ["x"], ["p"]), node("Flatten", ["p"], axis=1)),
 }  # fmt: skip
 SHAPES = [(2, 4, 6, 8), (1, 4, 6, 8), (2, 4, 3, 5)]
@@ -229,6 +236,20 @@ def test_what_is_known_for_one_size_only_is_refused() -> None:
     with pytest.raises(UnsupportedNodesError, match="Pow of sizes that vary"):
         bm.compile(loaded, stages=[loaded.varying_specs], dynamic=True)
     assert numpy_helper.to_array(power.graph.initializer[0]) == 2
+
+
+def test_a_size_that_has_to_be_a_number_is_refused() -> None:
+    best = net(*taken(3), node("TopK", ["x", "one3"], ["y", ""], axis=3), axis3=3, zero=[0])
+    several = net(node("Gather", ["x", "places"], axis=2), places=[0, -1])
+    sizes = net(node("Shape", ["x"]))
+    for proto, told in (
+        (best, "input 'one3' is a size that varies"),
+        (several, "several places are counted from the end of a size that varies"),
+        (sizes, "output 'y' of net has sizes that vary"),
+    ):
+        loaded = load(proto, {"x": SHAPES[0]})
+        with pytest.raises((UnsupportedNodesError, OnnxInputError), match=told):
+            bm.compile(loaded, stages=[loaded.varying_specs], dynamic=True)
 
 
 def test_a_shape_has_as_many_sizes_as_the_file_says() -> None:

@@ -145,6 +145,10 @@ class OnnxModel:
         made = Importer(self.source, tracer).outputs(given)
         found: dict[str, Tensor] = {}
         for name, value in zip(self.outputs, made, strict=True):
+            if isinstance(value, Known) and value.sizes is not None:
+                raise OnnxInputError(
+                    f"output {name!r} of {self.name} has sizes that vary", help="leave it out, or compile for fixed shapes"
+                )
             assert not isinstance(value, Items | Unknown)  # noqa: S101 - the importer has refused them
             if isinstance(value, Known) and not value.array.size:
                 raise OnnxInputError(

@@ -125,6 +125,8 @@ class OnnxNode:
         found = self.value(index)
         if not isinstance(found, Known):
             raise NeedsValue(self.proto.input[index], found.tensor)
+        if found.sizes is not None:
+            raise NotSupported(f"input {self.proto.input[index]!r} is a size that varies")
         return found.array
 
     def optional_known(self, index: int) -> Array | None:
@@ -198,10 +200,10 @@ class OnnxNode:
 
     def sizes(self, index: int) -> list[int]:
         """Integers of an input that have to be known; those that are sizes may vary."""
-        array, found = self.known(index), self.value(index)
+        found = self.value(index)
         if isinstance(found, Known) and found.sizes is not None:
             return list(found.sizes.reshape(-1))
-        return [int(each) for each in array.reshape(-1)]
+        return [int(each) for each in self.known(index).reshape(-1)]
 
     def axis(self, default: int | None = None, name: str = "axis", rank: int | None = None) -> int:
         """An attribute that is a dimension of the first input, counted from the front."""

@@ -233,8 +233,8 @@ class Importer:
         if function is not None:
             return self._function(function, site, scope, name)
         handler = EAGER.get((domain, node.op_type))
-        if handler is None and not domain and varying(inputs):
-            if (sizes := computed(site)) is not None:
+        if handler is None and varying(inputs):
+            if not domain and (sizes := computed(site)) is not None:
                 return [sizes]
         elif handler is None and (done := self._folded(site, scope)) is not None:
             return done

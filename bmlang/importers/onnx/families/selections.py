@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from bmlang.graph.dims import Dim
 from bmlang.graph.graph import Array
 from bmlang.importers.onnx.elements import ELEMENTS, narrowed
 from bmlang.importers.onnx.families.shapes import cut
@@ -34,6 +35,8 @@ def counted(index: Tensor, size: int) -> Tensor:
 
 def _known_index(array: Array, size: int) -> Array:
     wide = array.astype(np.int64)
+    if isinstance(size, Dim) and (wide < 0).any():
+        raise NotSupported("several places are counted from the end of a size that varies")
     return np.where(wide < 0, wide + size, wide).astype(np.int32)
 
 
@@ -42,7 +45,9 @@ def _gather(node: OnnxNode) -> Result:
     size = x.shape[axis]
     if not isinstance(index, Known):
         return gather(x, counted(node.tensor(1), size), axis)
-    places = _known_index(index.array, size)
+    if index.array.size == 1:
+        return _one(node, x, axis)
+    places = _known_index(node.known(1), size)
     if places.size and (places.min() < 0 or places.max() >= size):
         node.wrong(f"an index of {places.max()} along a dimension of {size}")
     flat = places.reshape(-1)
@@ -52,10 +57,19 @@ def _gather(node: OnnxNode) -> Result:
     return gather(x, places, axis)
 
 
+def _one(node: OnnxNode, x: Tensor, axis: int) -> Tensor:
+    """The part at one place, which may be a size that varies, or be counted from the end of a dimension that does."""
+    (place,), size = node.sizes(1), x.shape[axis]
+    place = place + size if place < 0 else place
+    if place < 0 or place >= size:
+        node.wrong(f"an index of {place} along a dimension of {size}")
+    return reshape(cut(x, axis, place, 1), (*x.shape[:axis], *node.shape(1), *x.shape[axis + 1 :]))
+
+
 def _index(node: OnnxNode, index: int, size: int) -> Operand:
     """An index of elements, counted from the front."""
     found = node.value(index)
-    return _known_index(found.array, size) if isinstance(found, Known) else counted(node.tensor(index), size)
+    return _known_index(node.known(index), size) if isinstance(found, Known) else counted(node.tensor(index), size)
 
 
 def _gather_elements(node: OnnxNode) -> Result:
@@ -65,7 +79,7 @@ def _gather_elements(node: OnnxNode) -> Result:
 
 def _gather_nd(node: OnnxNode) -> Result:
     found = node.value(1)
-    indices = narrowed(found.array, "indices") if isinstance(found, Known) else node.tensor(1)
+    indices = narrowed(node.known(1), "indices") if isinstance(found, Known) else node.tensor(1)
     made = gather_nd(node.tensor(0), indices, node.integer("batch_dims", 0))
     shape = (*node.shape(1)[:-1], *node.shape(0)[node.integer("batch_dims", 0) + node.shape(1)[-1] :])
     return made if made.shape == shape else reshape(made, shape)
@@ -95,7 +109,7 @@ def _check_distinct(index: Operand, axis: int) -> None:
 
 def _scatter_nd(node: OnnxNode) -> Result:
     x, updates, found = node.tensor(0), node.tensor(2), node.value(1)
-    indices = narrowed(found.array, "indices") if isinstance(found, Known) else node.tensor(1)
+    indices = narrowed(node.known(1), "indices") if isinstance(found, Known) else node.tensor(1)
     way = node.text("reduction", "none")
     if way != "none":
         if isinstance(indices, Tensor):
