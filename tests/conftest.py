@@ -13,7 +13,7 @@ import tempfile
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.effort import EXAMPLES
+from tests.support.effort import DAY, DAY_VARIABLE, EXAMPLES
 from tests.support.vendor import skip_vendor_tests
 
 for _name, _examples in EXAMPLES.items():
@@ -52,6 +52,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """All tests run on all cores; chosen files and tests run in one process, where a debugger works and nothing has to start."""
     return (os.cpu_count() or 1) if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+os.environ[DAY_VARIABLE] = str(DAY)  # one day for all processes, also at midnight
+
+
+def pytest_report_header() -> str:
+    return f"tests of the day: {DAY_VARIABLE}={DAY}"
 
 
 def pytest_configure(config: pytest.Config) -> None:

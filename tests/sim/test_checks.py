@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.effort import by_profile
 from tests.support.golden import GoldenCase, golden_cases
 from tests.support.kernels import Kernel, random_kernel
 from tests.support.streams import official_streams
@@ -17,7 +18,7 @@ from tpukernel.sim import Machine
 from tpukernel.sim.checks.errors import CheckError, IllegalInstructionError, OverlapError, RaceError, UninitialisedReadError
 
 DDR_BYTES = 64 << 20
-SEEDS = range(120)
+SEEDS = range(by_profile(smoke=10, normal=40, nightly=400))
 FAULTS = 20
 
 

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 from hypothesis import settings
 
-__all__ = ["DAY", "EXAMPLES", "by_profile", "examples"]
+__all__ = ["DAY", "DAY_VARIABLE", "EXAMPLES", "by_profile", "examples"]
 
-DAY = 0 if "CI" in os.environ else datetime.now(UTC).toordinal()
-"""A number for what is tried on one day and not on the next; the same each day where runs have to be alike."""
+DAY_VARIABLE = "TPUKERNEL_TEST_DAY"
+DAY = int(os.environ.get(DAY_VARIABLE) or (0 if "CI" in os.environ else datetime.now(UTC).toordinal()))
+"""A number for what is tried on one day and not on the next; 0 where runs have to be alike. The variable repeats the tests of a day."""
 
 EXAMPLES = {"smoke": 5, "normal": 30, "nightly": 3000}
 """Examples of a property, by profile."""
