@@ -82,3 +82,19 @@ def test_a_layer_of_the_user_is_found_under_its_name() -> None:
     x, y = (random.standard_normal((2, 3), np.float32) for _ in range(2))
     found: NDArray[Any] = bm.compile(model, stages=[model.specs]).run(x=x, y=y)["w"]
     np.testing.assert_allclose(found, -(2.5 * x + y), rtol=1e-6)
+
+
+def test_advice_about_layers_is_about_those_that_are_missing() -> None:
+    @bm.layer("test_onnx::triple")
+    @bm.function
+    def triple(x: bm.Tensor, *, offset: float) -> bm.Tensor:
+        return x * 3.0 + offset
+
+    told: dict[str, str] = {}
+    for op in ("triple", "Tripel"):
+        proto = model_of(graph_of([node(op, ["x"], domain="test_onnx")], {"x": (TensorProto.FLOAT, [2, 3])}), domains=["test_onnx"])
+        with pytest.raises(UnsupportedNodesError) as caught:
+            bm.function(load(proto)).traced(load(proto).specs)
+        told[op] = str(caught.value)
+    assert "test_onnx::triple needs offset" in told["triple"] and "register" not in told["triple"]
+    assert "did you mean test_onnx::triple?" in told["Tripel"] and '@bm.layer("test_onnx::Tripel")' in told["Tripel"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from math import prod
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ from bmlang.importers.onnx.reader import Source, inner_graphs, sorted_nodes
 from bmlang.importers.onnx.sizes import computed, varying
 from bmlang.importers.onnx.table import EAGER, OPERATORS
 from bmlang.importers.onnx.values import Items, Known, Live, Unknown, Value
+from bmlang.layers.registry import all_layers
 from bmlang.layers.tensor import Tracer, here
 from tpukernel.source import Position, pinned
 
@@ -99,8 +101,10 @@ class Importer:
 
     def _refuse(self) -> None:
         listed = "".join(f"\n  {what}: {why}" for what, why in self.refused.items())
-        names = sorted({each for each in (layer_name(node) for node in self._custom()) if each})
-        advice = [f'register layers of those names, for example @bm.layer("{names[0]}"), before'] if names else []
+        known = all_layers()
+        names = sorted({each for each in (layer_name(node) for node in self._custom()) if each not in known})
+        near = [f"did you mean {found[0]}?" for each in names if (found := get_close_matches(each, known, 1, 0.8))]
+        advice = [f'register layers of those names, for example @bm.layer("{names[0]}"), before', *near] if names else []
         advice += [f"give values={{{', '.join(f'{each!r}: ...' for each in self.needed)}}}"] if self.needed else []
         raise UnsupportedNodesError(
             f"{self.source.name} has {len(self.refused)} nodes that cannot be imported:{listed}",
