@@ -17,6 +17,7 @@ from bmlang.compiler.passes.known import known_outputs
 from bmlang.compiler.passes.pads import fold_pads
 from bmlang.compiler.passes.precision import computable, precision
 from bmlang.compiler.passes.scales import fold_scales
+from bmlang.compiler.passes.swaps import fewer_swaps
 from bmlang.compiler.sides import parted
 from bmlang.graph.graph import Graph
 from bmlang.graph.verify import verify
@@ -42,15 +43,22 @@ def _of_any_mode(function: Callable[[Graph], Graph]) -> Callable[[Graph, Dtype],
     return lambda graph, _: function(graph)
 
 
+def _swaps_of_sums(graph: Graph, mode: Dtype) -> Graph:
+    """Before precision is chosen: what a mode rounds between layers is rounded where the layers are afterwards."""
+    return fewer_swaps(graph, mode, exact=False)
+
+
 PASSES: Final[tuple[Pass, ...]] = (
     Pass("expand", _of_any_mode(expand)),
     Pass("fold-constants", _of_any_mode(fold_constants)),
+    Pass("swaps-of-sums", _swaps_of_sums, level=2),
     Pass("fold-pads", _of_any_mode(fold_pads), level=1),
     Pass("fold-scales", fold_scales, level=2),
     Pass("precision", precision),
     Pass("computable", _of_any_mode(computable)),
     Pass("decompose", _of_any_mode(lambda graph: computable(decompose(graph)))),
     Pass("fold-casts", _of_any_mode(fold_constants)),
+    Pass("swaps", _of_any_mode(fewer_swaps), level=1),
     Pass("common-subexpressions", _of_any_mode(common_subexpressions)),
     Pass("dead-code", _of_any_mode(dead_code)),
     Pass("known-outputs", _of_any_mode(known_outputs)),

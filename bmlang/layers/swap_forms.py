@@ -12,7 +12,7 @@ from bmlang.layers.region import Region
 from tpukernel.chips.tensors import Dim4
 from tpukernel.lang.tensors import Tile
 
-__all__ = ["swap_form"]
+__all__ = ["RUN_BYTES", "is_woven", "swap_form"]
 
 RUN_BYTES, LEAST_RUN_BYTES, LEAST_LANES = 256, 64, 16
 """What a shorter run costs as much as (cost model), what a stretch of a lane has at least, and how many lanes are worth it."""
@@ -21,11 +21,15 @@ RUN_BYTES, LEAST_RUN_BYTES, LEAST_LANES = 256, 64, 16
 def swap_form(call: Call, outer: int, a: int, b: int) -> LocalForm:
     """The local form of a swap of a and b with nothing behind them."""
     itemsize = call.spec(0).dtype.itemsize
-    if min(a, b) * itemsize * 2 <= RUN_BYTES:
+    if is_woven(a, b, itemsize, call.chip.lanes):
         lanes = _lanes(max(a, b), itemsize, call.chip.lanes)
-        if lanes >= LEAST_LANES:
-            return _woven(call, outer, a, b, lanes) if a <= b else _unwoven(call, outer, a, b, lanes)
+        return _woven(call, outer, a, b, lanes) if a <= b else _unwoven(call, outer, a, b, lanes)
     return _transposed(call, outer, a, b)
+
+
+def is_woven(a: int, b: int, itemsize: int, lanes: int) -> bool:
+    """Whether elements are ordered within lanes, so that no run in system memory is short."""
+    return min(a, b) * itemsize * 2 <= RUN_BYTES and _lanes(max(a, b), itemsize, lanes) >= LEAST_LANES
 
 
 def _lanes(size: int, itemsize: int, most: int) -> int:
