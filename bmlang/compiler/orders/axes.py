@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from math import prod
 from typing import TypeAlias
@@ -166,6 +167,7 @@ def _joined(axes: Axes, layout: Layout) -> bool:
     return True
 
 
+@lru_cache(16384)
 def move_of(layout: Layout, port: Port) -> Move:
     """What is done to a tensor of a node with a layout."""
     sizes = sizes_of(layout, port)

@@ -58,6 +58,7 @@ class Move:
         """Sizes in the order of the result."""
         return tuple(self.sizes[axis] for axis in self.order)
 
+    @lru_cache(4096)  # noqa: B019 - moves are few, small and equal to each other
     def inverse(self) -> Move:
         """What brings every element back."""
         return Move(self.result, tuple(self.order.index(axis) for axis in range(len(self.order))))
