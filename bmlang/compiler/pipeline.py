@@ -13,6 +13,7 @@ from bmlang.compiler.passes.dead import dead_code
 from bmlang.compiler.passes.decompose import decompose
 from bmlang.compiler.passes.expand import expand
 from bmlang.compiler.passes.fold import fold_constants
+from bmlang.compiler.passes.idle import without_idle_reshapes
 from bmlang.compiler.passes.known import known_outputs
 from bmlang.compiler.passes.pads import fold_pads
 from bmlang.compiler.passes.precision import computable, precision
@@ -61,6 +62,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     Pass("swaps", _of_any_mode(fewer_swaps), level=1),
     Pass("common-subexpressions", _of_any_mode(common_subexpressions)),
     Pass("dead-code", _of_any_mode(dead_code)),
+    Pass("idle-reshapes", _of_any_mode(without_idle_reshapes), level=1),
     Pass("known-outputs", _of_any_mode(known_outputs)),
     Pass("sides", _of_any_mode(parted)),
 )

@@ -10,6 +10,7 @@ import bmlang as bm
 from bmlang.compiler.passes.common import common_subexpressions
 from bmlang.compiler.passes.dead import dead_code
 from bmlang.compiler.passes.fold import fold_constants
+from bmlang.compiler.passes.idle import without_idle_reshapes
 from bmlang.compiler.passes.precision import computable, precision
 from bmlang.compiler.pipeline import PASSES, Pass, prepared
 from bmlang.graph import Graph, GraphError, Node, verify
@@ -141,3 +142,16 @@ def test_types_of_16_bits_are_converted_by_way_of_f32(one: bm.Dtype, other: bm.D
     assert [graph.specs[node.outputs[0]].dtype for node in graph.nodes] == [bm.f32, other]
     x = np.array([1, -2.5, 100, 0.1]).astype(one.numpy)
     np.testing.assert_array_equal(converted(x), x.astype(np.float32).astype(other.numpy))
+
+
+def test_reshapes_that_change_nothing_are_left_out() -> None:
+    @bm.function
+    def turned(x: bm.Tensor) -> list[bm.Tensor]:
+        y = bm.reshape(bm.relu(x), x.shape)
+        return [bm.reshape(y + 1, x.shape), bm.reshape(x, x.shape), bm.reshape(y, x.shape)]
+
+    graph = without_idle_reshapes(traced(turned, (2, 3)))
+    verify(graph)
+    assert ops(graph) == ["relu", "add", "reshape"]  # the input and the output that is seen as it have two names
+    assert graph.outputs == ("output_0", "output_1", "output_2")
+    assert graph.nodes[0].outputs == ("output_2",)

@@ -224,6 +224,14 @@ def test_pooling_with_places_and_back(shape: tuple[int, ...], kernel: list[int],
         np.testing.assert_array_equal(found[name], wanted[name])
 
 
+def test_indices_of_what_is_not_zero() -> None:
+    """As torch exports `nonzero`: transposed behind the operator, which is what the host gives."""
+    nodes = [node("Relu", ["x"], ["a"]), node("NonZero", ["a"], ["places"]), node("Transpose", ["places"], ["y"], perm=[1, 0])]
+    model = model_of(graph_of(nodes, {"x": (F, [4, 5])}))
+    x = random.standard_normal((4, 5), np.float32)
+    np.testing.assert_array_equal(run(model, x=x)["y"], np.argwhere(x > 0))
+
+
 def test_an_output_without_elements_is_refused() -> None:
     model = model_of(graph_of([node("Shape", ["x"], ["y"], start=2, end=1)], {"x": (F, [2, 3, 4])}))
     with pytest.raises(OnnxInputError, match="output 'y' .* has no elements"):
