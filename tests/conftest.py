@@ -9,11 +9,12 @@ from __future__ import annotations
 import gc
 import os
 import tempfile
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.effort import DAY, DAY_VARIABLE, EXAMPLES
+from tests.support.effort import DAY, DAY_VARIABLE, EXAMPLES, tries_all
 from tests.support.vendor import skip_vendor_tests
 
 for _name, _examples in EXAMPLES.items():
@@ -45,6 +46,26 @@ LONG_FILES = (
 )
 """Files of tests that take longest. They come first: a long file at the end would have one core wait for it."""
 
+TURNS = {
+    "tests/layers/test_operators.py": 2,
+    "tests/layers/test_quantise.py": 2,
+    "tests/sim/jit/test_alike.py": 3,
+    "tests/sim/jit/test_golden.py": 2,
+    "tests/sim/jit/test_lookups.py": 3,
+    "tests/sim/jit/test_pool.py": 2,
+    "tests/sim/jit/test_products.py": 3,
+    "tests/sim/jit/test_targets.py": 2,
+    "tests/sim/jit/test_threads.py": 3,
+    "tests/sim/jit/test_units.py": 2,
+    "tests/sim/test_checks.py": 2,
+    "tests/sim/test_elementwise.py": 2,
+    "tests/sim/test_golden.py": 2,
+}
+"""Files with many cases that are alike. Where all tests run, a case comes every so many days; all of them in continuous integration, at night,
+and where the file is named."""
+_ALL_TESTS = "TPUKERNEL_TEST_ALL"
+"""Variable by which the workers of a run know that no tests were chosen."""
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("TPUKERNEL_THREADS", "1")  # the cores are taken by the other workers
 
@@ -62,6 +83,8 @@ def pytest_report_header() -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        os.environ[_ALL_TESTS] = "1" if config.args_source is pytest.Config.ArgsSource.TESTPATHS else ""
     if config.getoption("numprocesses", None):
         _share_bytecode(config)
 
@@ -83,7 +106,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     skip_vendor_tests(items)
+    if os.environ.get(_ALL_TESTS) and not tries_all():
+        later = [item for item in items if not _is_its_turn(item)]
+        config.hook.pytest_deselected(items=later)
+        gone = set(later)
+        items[:] = [item for item in items if item not in gone]
     places = {name: place for place, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
+def _is_its_turn(item: pytest.Item) -> bool:
+    """Whether a test comes today; those without parameters always do."""
+    turns = TURNS.get(item.nodeid.partition("::")[0], 1)
+    return "[" not in item.nodeid or crc32(item.nodeid.encode()) % turns == DAY % turns

@@ -20,7 +20,7 @@ from bmlang.graph.graph import Array
 from bmlang.importers.onnx import load
 from bmlang.layers.errors import ShapeError
 from tests.importers.models import reference
-from tests.support.days import of_today
+from tests.support.effort import of_today
 from tests.support.torch_files import FILES, FOLDER, net_of
 
 TOLERANCE = {"f32": 5e-6, "f16": 2e-2}

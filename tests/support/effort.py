@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from hypothesis import settings
 
-__all__ = ["DAY", "DAY_VARIABLE", "EXAMPLES", "by_profile", "examples"]
+__all__ = ["DAY", "DAY_VARIABLE", "EXAMPLES", "by_profile", "examples", "of_today", "tries_all"]
+
+_T = TypeVar("_T")
 
 DAY_VARIABLE = "TPUKERNEL_TEST_DAY"
 DAY = int(os.environ.get(DAY_VARIABLE) or (0 if "CI" in os.environ else datetime.now(UTC).toordinal()))
@@ -26,3 +30,13 @@ def by_profile(*, smoke: int, normal: int, nightly: int) -> int:
 def examples(normal: int) -> int:
     """For a property whose examples take long: as many on a normal day, fewer for a quick look and ten times as many at night."""
     return max(1, min(_MOST_TIMES * normal, normal * settings().max_examples // EXAMPLES["normal"]))
+
+
+def tries_all() -> bool:
+    """Whether nothing is left for another day: at night, and in continuous integration."""
+    return settings().max_examples >= 1000 or "CI" in os.environ
+
+
+def of_today(cases: Sequence[_T], parts: int) -> list[_T]:
+    """Those cases that are tried today: one of so many, or all."""
+    return [case for place, case in enumerate(cases) if tries_all() or place % parts == DAY % parts]

@@ -11,7 +11,7 @@ import pytest
 import bmlang as bm
 from bmlang.graph.graph import Array
 from bmlang.importers.onnx import load
-from tests.support.days import of_today
+from tests.support.effort import of_today
 from tests.support.official_runtime import Request, official_outputs
 from tests.support.onnx_nets import NETS
 from tests.support.oracle import oracle_available, oracle_script
