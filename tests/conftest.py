@@ -46,23 +46,9 @@ LONG_FILES = (
 )
 """Files of tests that take longest. They come first: a long file at the end would have one core wait for it."""
 
-TURNS = {
-    "tests/layers/test_operators.py": 2,
-    "tests/layers/test_quantise.py": 2,
-    "tests/sim/jit/test_alike.py": 3,
-    "tests/sim/jit/test_golden.py": 2,
-    "tests/sim/jit/test_lookups.py": 3,
-    "tests/sim/jit/test_pool.py": 2,
-    "tests/sim/jit/test_products.py": 3,
-    "tests/sim/jit/test_targets.py": 2,
-    "tests/sim/jit/test_threads.py": 3,
-    "tests/sim/jit/test_units.py": 2,
-    "tests/sim/test_checks.py": 2,
-    "tests/sim/test_elementwise.py": 2,
-    "tests/sim/test_golden.py": 2,
-}
-"""Files with many cases that are alike. Where all tests run, a case comes every so many days; all of them in continuous integration, at night,
-and where the file is named."""
+TURNS = {"tests/lang/": 2, "tests/layers/": 2, "tests/sim/jit/": 4, "tests/sim/": 2}
+"""Folders of files with many cases that are alike; the first one counts. Where all tests run, such a case comes every so many days; in continuous
+integration, at night, and where a folder or file is named, all of them."""
 _ALL_TESTS = "TPUKERNEL_TEST_ALL"
 """Variable by which the workers of a run know that no tests were chosen."""
 
@@ -119,5 +105,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_its_turn(item: pytest.Item) -> bool:
     """Whether a test comes today; those without parameters always do."""
-    turns = TURNS.get(item.nodeid.partition("::")[0], 1)
+    turns = next((turns for folder, turns in TURNS.items() if item.nodeid.startswith(folder)), 1)
     return "[" not in item.nodeid or crc32(item.nodeid.encode()) % turns == DAY % turns
