@@ -47,8 +47,8 @@ LONG_FILES = (
 """Files of tests that take longest. They come first: a long file at the end would have one core wait for it."""
 
 TURNS = {"tests/lang/": 2, "tests/layers/": 2, "tests/sim/jit/": 4, "tests/sim/": 2}
-"""Folders of files with many cases that are alike; the first one counts. Where all tests run, such a case comes every so many days; in continuous
-integration, at night, and where a folder or file is named, all of them."""
+"""Folders of files with many cases that are alike; the first one counts. Where all tests run, such a case comes every so many days; in
+continuous integration, at night, and where a folder or file is named, all of them."""
 _ALL_TESTS = "TPUKERNEL_TEST_ALL"
 """Variable by which the workers of a run know that no tests were chosen."""
 
