@@ -51,7 +51,7 @@ def inside_of(graph: Graph, calls: Mapping[str, Call], hosted: Collection[str]) 
         if layer.alias:
             owners[node.outputs[0]] = owners.get(node.inputs[0], node.inputs[0])
             continue
-        start = layer.cut(calls[node.name])
+        start = layer.lies_at(calls[node.name])
         if start is not None and node.inputs[0] not in graph.constants and node.outputs[0] not in exposed:
             cut[node.name] = start
             continue

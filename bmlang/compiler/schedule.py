@@ -71,14 +71,13 @@ def scheduled(cuts: Sequence[Cut], constants: Collection[str], chip: Chip) -> li
         constants: names of tensors that are there from the beginning.
         chip: the chip.
     """
-    plain = _in_order(cuts, chip)
-    best = plain
-    if len(plain.commands) <= MOST:
-        best = _better(plain, _with_early_loads(plain, constants, chip))
+    best = _scheduled(cuts, _in_order(cuts), chip)
+    if len(best.commands) <= MOST:
+        best = _better(best, _with_early_loads(cuts, constants, chip))
         for part, cut in enumerate(cuts[:-1]):
             for finer in finer_cuts(cut, chip, FINER) if _waits(cut, chip) else ():
-                other = _in_order([*best.cuts[:part], finer, *best.cuts[part + 1 :]], chip)
-                best = _better(best, _with_early_loads(other, constants, chip))
+                others = [*best.cuts[:part], finer, *best.cuts[part + 1 :]]
+                best = _better(best, _with_early_loads(others, constants, chip))
     for buffer, address in best.addresses.items():
         buffer.address = address
     batches: list[list[Issued]] = [[] for _ in cuts]
@@ -91,13 +90,13 @@ def _better(one: _Schedule, other: _Schedule | None) -> _Schedule:
     return one if other is None or one.cycles <= other.cycles else other
 
 
-def _in_order(cuts: Sequence[Cut], chip: Chip) -> _Schedule:
-    """The cuts one after the other."""
-    commands = [Issued(event, work.node, part) for part, cut in enumerate(cuts) for event, work in cut.steps.issued()]
-    return _scheduled(cuts, commands, chip)
+def _in_order(cuts: Sequence[Cut]) -> list[Issued]:
+    """The commands of cuts, one after the other."""
+    return [Issued(event, work.node, part) for part, cut in enumerate(cuts) for event, work in cut.steps.issued()]
 
 
 def _scheduled(cuts: Sequence[Cut], commands: Sequence[Issued], chip: Chip) -> _Schedule:
+    """An order with the places that buffers have at the moment."""
     events = [each.event for each in commands]
     return _Schedule(cuts, commands, cycles_of(events, chip, placed=True), {buffer: buffer.address for buffer, _ in lives_of(events)})
 
@@ -110,17 +109,21 @@ def _waits(cut: Cut, chip: Chip) -> bool:
     return clock.waited > clock.cycles / 8
 
 
-def _with_early_loads(plain: _Schedule, constants: Collection[str], chip: Chip) -> _Schedule | None:
+def _with_early_loads(cuts: Sequence[Cut], constants: Collection[str], chip: Chip) -> _Schedule | None:
     """Loads where the DMA engine would wait; None where there are none, or no room."""
-    rooms = [chip.lane_bytes - cut.steps.scratch for cut in plain.cuts]
+    plain = _in_order(cuts)
+    rooms = [chip.lane_bytes - cut.steps.scratch for cut in cuts]
     best: _Schedule | None = None
+    tried: list[int] = []
     for share in SHARES:
-        commands = list(_early(plain.commands, constants, int(share * chip.lane_bytes), chip))
+        commands = list(_early(plain, constants, int(share * chip.lane_bytes), chip))
+        order = [id(each.event) for each in commands]
         if all(each.since is None for each in commands):
             break
-        if _placed(commands, rooms):
-            found = _scheduled(plain.cuts, commands, chip)
-            best = found if best is None or found.cycles < best.cycles else best
+        if order != tried and _placed(commands, rooms):
+            found = _scheduled(cuts, commands, chip)
+            best = found if best is None else _better(best, found)
+        tried = order
     return best
 
 

@@ -121,7 +121,7 @@ class Slice(_Moving):
         start, size = cast("tuple[int, ...]", attrs["start"]), cast("tuple[int, ...]", attrs["size"])
         return x[tuple(np.s_[first : first + count] for first, count in zip(start, size, strict=True))]
 
-    def cut(self, call: Call) -> int | None:
+    def lies_at(self, call: Call) -> int | None:
         start, size, whole = cast("tuple[int, ...]", call.attrs["start"]), cast("tuple[int, ...]", call.attrs["size"]), call.spec(0).shape
         first = next((axis for axis, count in enumerate(size) if count > 1), len(size))
         if size[first + 1 :] != whole[first + 1 :]:

@@ -244,7 +244,7 @@ class Layer(ABC):
         """The local form; None where there is none for these inputs."""
         return None
 
-    def cut(self, call: Call) -> int | None:
+    def lies_at(self, call: Call) -> int | None:
         """The first element of the result in the first input, where the result is nothing but elements of it that follow each other."""
         return None
 
